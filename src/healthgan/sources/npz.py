@@ -1,0 +1,276 @@
+"""``.npz`` files in MedMNIST's layout.
+
+Keys: ``{train,val,test}_images`` (N, H, W) or (N, H, W, 1 or 3) uint8 and ``{train,val,test}_labels`` (N,),
+(N, 1) or, several an image, (N, K) of 0 and 1. Optional: ``class_names`` (K,) strings and
+``{train,val,test}_patients`` (N,) integers or strings. ``val`` and ``test`` may be missing.
+"""
+
+import hashlib
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from healthgan.errors import InputError
+from healthgan.images import SPLITS, Collection, ImageSet, Split
+from healthgan.sources.pictures import how_resampled, resample_all
+
+MAX_BYTES = 16 * 2**30
+"""The largest MedMNIST file unpacks to 15.1 GiB."""
+
+
+def read_npz(
+    path: Path,
+    *,
+    size: int | None = None,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Collection:
+    """Read a file in MedMNIST's layout.
+
+    Args:
+        path: the file.
+        size: resample the images to size × size.
+        name: of the collection; the file's stem by default.
+        class_names: to use where the file has none; ``"0"``, ``"1"``, … by default.
+
+    Raises:
+        InputError: the file is not readable, not in that layout or too large; the message names the file,
+            the key, what was found and what is allowed. Pickled objects are never loaded.
+    """
+    arrays, unused = _read_arrays(path)
+    present = tuple(split for split in SPLITS if f"{split}_images" in arrays)
+    pixels = {split: _pixels(path, split, arrays) for split in present}
+    labels = {split: _labels(path, split, arrays) for split in present}
+    names = _class_names(path, arrays.get("class_names"), labels, class_names)
+    patients = _patients(path, arrays, present)
+    notes = [f"not used: {', '.join(unused)}"] if unused else []
+    if size is not None:
+        height, width = pixels[present[0]].shape[1:3]
+        if (height, width) != (size, size):
+            notes.append(how_resampled(height, width, size))
+            arrays.clear()
+            pixels = {split: resample_all(pixels.pop(split), size) for split in present}
+    splits: dict[Split, ImageSet] = {}
+    for split in present:
+        try:
+            splits[split] = ImageSet(pixels[split], labels[split], names, patients.get(split))
+        except InputError as error:
+            raise InputError(f"'{path}', {split}: {error}") from error
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    return Collection(name or path.stem, splits, md5, tuple(notes))
+
+
+def codes(identifiers: NDArray[Any]) -> NDArray[np.int64]:
+    """Equal numbers for equal identifiers, counted in the order in which they first appear."""
+    _, first, inverse = np.unique(identifiers, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """The arrays of the layout, and the names of what else the file holds."""
+    wanted = {f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels", "patients")} | {
+        "class_names"
+    }
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            _check_keys(path, set(members))
+            used = {key: members[key] for key in members if key in wanted}
+            _check_total(path, used)
+            return (
+                {key: _read_member(path, key, archive, info) for key, info in used.items()},
+                sorted(set(members) - wanted),
+            )
+    except FileNotFoundError:
+        raise InputError(f"There is no file '{path}'. Check the path.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"'{path}' is damaged or not an .npz file ({error}). Copy or download it again, "
+            "or write it with numpy.savez_compressed."
+        ) from error
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+
+
+def _check_keys(path: Path, keys: set[str]) -> None:
+    found = ", ".join(sorted(keys)) or "nothing"
+    if "train_images" not in keys:
+        raise InputError(
+            f"'{path}' has no 'train_images'; it holds: {found}. MedMNIST's layout is needed: "
+            "train_images and train_labels, and where there are any val_… and test_…."
+        )
+    for split in SPLITS:
+        images, labels = f"{split}_images", f"{split}_labels"
+        if images in keys and labels not in keys:
+            raise InputError(
+                f"'{path}' has '{images}' but no '{labels}'; it holds: {found}. Add one label an image."
+            )
+        for extra in (labels, f"{split}_patients"):
+            if extra in keys and images not in keys:
+                raise InputError(
+                    f"'{path}' has '{extra}' but no '{images}'; it holds: {found}. Add or remove one."
+                )
+
+
+def _check_total(path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
+    total = sum(info.file_size for info in members.values())
+    if total > MAX_BYTES:
+        raise InputError(
+            f"'{path}' unpacks to {total / 2**30:.1f} GiB; {MAX_BYTES / 2**30:.0f} GiB are allowed. "
+            "Keep fewer or smaller images."
+        )
+    for key, info in members.items():
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(
+                f"'{path}', '{key}' is encrypted or packed in a way NumPy doesn't write. "
+                "Write the file with numpy.savez_compressed."
+            )
+
+
+def _read_member(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(info) as file:
+        shape, dtype, header_bytes = _header(path, key, file)
+        if dtype.hasobject:
+            raise InputError(
+                f"'{path}', '{key}' holds Python objects, which are never loaded since they can run code. "
+                "Save it as an array of numbers or strings (dtype 'U')."
+            )
+        declared = math.prod(shape) * dtype.itemsize
+        if declared != info.file_size - header_bytes:
+            raise InputError(
+                f"'{path}', '{key}' declares shape {shape} of {dtype}, {declared} bytes, but holds "
+                f"{info.file_size - header_bytes}. The file is damaged; write it again."
+            )
+    with archive.open(info) as file:
+        try:
+            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            raise InputError(f"'{path}', '{key}' cannot be read ({error}). Write the file again.") from error
+    return array
+
+
+def _header(path: Path, key: str, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and the header's length in bytes, without reading the array."""
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except ValueError as error:
+        raise InputError(
+            f"'{path}', '{key}' is not a NumPy array ({error}). Write the file with numpy.savez."
+        ) from error
+    return shape, dtype, file.tell()
+
+
+def _pixels(path: Path, split: Split, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """(N, H, W, C) uint8, without a copy."""
+    array = arrays[f"{split}_images"]
+    where = f"'{path}', '{split}_images'"
+    if array.dtype != np.uint8:
+        raise InputError(
+            f"{where} have type {array.dtype}; uint8 (0…255) is needed. Scale them to 0…255 and save them with "
+            ".astype('uint8')."
+        )
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    if array.ndim != 4 or array.shape[3] not in (1, 3):
+        raise InputError(f"{where} have shape {array.shape}; (N, H, W) or (N, H, W, 1 or 3) is needed.")
+    if len(array) == 0:
+        raise InputError(f"{where} hold no image. Leave the split out or add images.")
+    return array
+
+
+def _labels(
+    path: Path, split: Split, arrays: Mapping[str, NDArray[Any]]
+) -> NDArray[np.int64] | NDArray[np.uint8]:
+    """(N,) int64, or (N, K) uint8 where an image may have several."""
+    array, images = arrays[f"{split}_labels"], len(arrays[f"{split}_images"])
+    where = f"'{path}', '{split}_labels'"
+    if array.dtype.kind not in "iub":
+        raise InputError(f"{where} have type {array.dtype}; whole numbers (class 0, 1, …) are needed.")
+    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
+        raise InputError(f"{where} have shape {array.shape}; (N,), (N, 1) or (N, K) is needed.")
+    if len(array) != images:
+        raise InputError(f"{where} are {len(array)}, the images {images}; one label an image is needed.")
+    several = array.ndim == 2 and array.shape[1] > 1
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or (several and high > 1):
+        allowed = "0 and 1" if several else "0 and up"
+        raise InputError(f"{where} run from {low} to {high}; {allowed} are allowed.")
+    return array.astype(np.uint8) if several else array.reshape(-1).astype(np.int64)
+
+
+def _class_names(
+    path: Path,
+    given: NDArray[Any] | None,
+    labels: Mapping[Split, NDArray[np.int64] | NDArray[np.uint8]],
+    default: Sequence[str] | None,
+) -> tuple[str, ...]:
+    shapes = {split: array.shape[1:] for split, array in labels.items()}
+    if len(set(shapes.values())) > 1:
+        found = ", ".join(f"{split} {array.shape}" for split, array in labels.items())
+        raise InputError(
+            f"'{path}': the labels of the splits differ in shape: {found}. All need the same classes."
+        )
+    first = labels["train"]
+    several = first.ndim == 2
+    needed = first.shape[1] if several else 1 + max(int(array.max()) for array in labels.values())
+    if given is None:
+        if default is not None and (len(default) == needed if several else len(default) >= needed):
+            return tuple(default)
+        _check_numbers(path, needed, several)
+        return tuple(str(number) for number in range(needed))
+    if given.ndim != 1 or given.dtype.kind not in "US":
+        raise InputError(
+            f"'{path}', 'class_names' are {given.dtype} of shape {given.shape}; strings (K,) are needed."
+        )
+    names = tuple(np.char.decode(given, "utf-8").tolist() if given.dtype.kind == "S" else given.tolist())
+    if len(names) != needed if several else len(names) < needed:
+        raise InputError(
+            f"'{path}' has {len(names)} class names, but the labels need {needed}. Give one a class."
+        )
+    return names
+
+
+def _check_numbers(path: Path, classes: int, several: bool) -> None:
+    if classes > 1000 and not several:
+        raise InputError(
+            f"'{path}': the labels run up to {classes - 1}; without 'class_names' at most 999 is allowed. "
+            "Number the classes from 0, or add 'class_names'."
+        )
+
+
+def _patients(
+    path: Path, arrays: Mapping[str, NDArray[Any]], present: Sequence[Split]
+) -> Mapping[Split, NDArray[np.int64]]:
+    """Codes in place of identifiers, the same in every split."""
+    given = [split for split in present if f"{split}_patients" in arrays]
+    if not given:
+        return {}
+    if len(given) < len(present):
+        missing = ", ".join(f"{split}_patients" for split in present if split not in given)
+        raise InputError(f"'{path}' has patients of {', '.join(given)} but no {missing}. Give all or none.")
+    found = [arrays[f"{split}_patients"] for split in present]
+    for split, array in zip(present, found, strict=True):
+        images = len(arrays[f"{split}_images"])
+        shape = (images,) if array.shape == (images, 1) else array.shape
+        if array.dtype.kind not in "iuUS" or shape != (images,):
+            raise InputError(
+                f"'{path}', '{split}_patients' are {array.dtype} of shape {array.shape}; "
+                f"integers or strings ({images},) are needed."
+            )
+    if len({array.dtype.kind in "iu" for array in found}) > 1:
+        raise InputError(f"'{path}': patients are numbers in one split, strings in another; use one kind.")
+    numbers = codes(np.concatenate([array.reshape(-1) for array in found]))
+    ends = np.cumsum([len(array) for array in found])[:-1]
+    return dict(zip(present, np.split(numbers, ends), strict=True))
