@@ -81,7 +81,9 @@ class ImageSet:
         if self.multi_label and class_name == NORMAL:
             result: NDArray[np.bool_] = ~self.labels.any(axis=1)
             return result
-        raise InputError(f"There is no class '{class_name}'. The classes are: {', '.join(self.known_classes)}.")
+        raise InputError(
+            f"There is no class '{class_name}'. The classes are: {', '.join(self.known_classes)}."
+        )
 
     @property
     def known_classes(self) -> tuple[str, ...]:
@@ -119,7 +121,9 @@ class Collection:
 
     def __post_init__(self) -> None:
         if "train" not in self.splits:
-            raise InputError(f"'{self.name}' has no training images; found only: {', '.join(self.splits) or 'nothing'}.")
+            raise InputError(
+                f"'{self.name}' has no training images; found only: {', '.join(self.splits) or 'nothing'}."
+            )
         first = self.splits["train"]
         for name, images in self.splits.items():
             if images.pixels.shape[1:] != first.pixels.shape[1:]:

@@ -1,0 +1,1 @@
+"""From a few images to a sampler of new ones."""

@@ -1,0 +1,144 @@
+"""The same jobs in this process or in several; what a job gives does not depend on which."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.queues import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        key: identifies it in the records; its seed is derived from it.
+        kind: which function does it.
+        parameters: what the function needs beside the study's context.
+        needs: keys of the jobs that must be finished before.
+    """
+
+    key: str
+    kind: str
+    parameters: dict[str, Any]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a running job is."""
+
+    key: str
+    done: int
+    total: int
+    facts: dict[str, float]
+
+
+Context = TypeVar("Context", contravariant=True)
+Report = Callable[[Step], None]
+
+
+class Work(Protocol[Context]):
+    """Does one job: the context, the job, and a function to report steps to → the job's record."""
+
+    def __call__(self, context: Context, job: Job, report: Report, /) -> Result:
+        """Do the job."""
+
+
+@dataclass
+class _Worker(Generic[Context]):
+    """What a worker process holds for all its jobs."""
+
+    work: "Work[Context]"
+    context: Context
+    steps: "SimpleQueue[Step | None]"
+
+
+_worker: "_Worker[Any] | None" = None
+
+
+def run_jobs(
+    jobs: list[Job], done: set[str], work: "Work[Context]", context: Context, workers: int, report: Report
+) -> Iterator[Result]:
+    """Run the jobs that are not done, each once what it needs is finished, in worker processes.
+
+    Workers are started afresh (no fork), use one thread each, and end themselves when this process dies.
+    Jobs start in the order of the list. Records come as jobs end. A job that fails ends the whole:
+    its exception is raised here and the jobs not yet started are dropped.
+
+    Args:
+        jobs: all of them; a job comes after the ones it needs.
+        done: keys of jobs that are finished already.
+        work: a function of a module, so that a worker can import it.
+        context: handed to every worker once; must pickle.
+        workers: number of processes.
+        report: called in this process as running jobs report steps.
+    """
+    finished = set(done)
+    waiting = [job for job in jobs if job.key not in finished]
+    if not waiting:
+        return
+    process = multiprocessing.get_context("spawn")
+    steps: SimpleQueue[Step | None] = process.SimpleQueue()
+    listener = threading.Thread(target=_listen, args=(steps, report), daemon=True)
+    listener.start()
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, (work, context, steps))
+    running: dict[Future[Result], str] = {}
+    try:
+        while waiting or running:
+            ready = [job for job in waiting if finished.issuperset(job.needs)][: workers - len(running)]
+            waiting = [job for job in waiting if job not in ready]
+            running |= {pool.submit(_do, job): job.key for job in ready}
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                finished.add(running.pop(future))
+                yield future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown()
+        steps.put(None)
+        listener.join()
+
+
+def _listen(steps: "SimpleQueue[Step | None]", report: Report) -> None:
+    while (step := steps.get()) is not None:
+        report(step)
+
+
+def _start_worker(work: "Work[Context]", context: Context, steps: "SimpleQueue[Step | None]") -> None:
+    global _worker
+    _worker = _Worker(work, context, steps)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """End this worker as soon as its parent is gone, so that none writes into a run that was resumed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait_for([parent.sentinel])
+    os._exit(1)
+
+
+def _do(job: Job) -> Result:
+    assert _worker is not None
+    started = time.time()
+    record = _worker.work(_worker.context, job, _worker.steps.put)
+    return record | {
+        "key": job.key,
+        "kind": job.kind,
+        "time_started": started,
+        "time_seconds": time.time() - started,
+    }

@@ -1,0 +1,159 @@
+"""The parts of a network that Keras defines otherwise than PyTorch, as the 2023 study used them.
+
+Everything here is checked against Keras itself in ``benchmarks/keras``. Random numbers come from a
+generator that is passed in; nothing here touches PyTorch's global one.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAKY_SLOPE = 0.3
+"""Keras's default slope of LeakyReLU (PyTorch: 0.01)."""
+
+ADAM_EPSILON = 1e-7
+"""Keras's default (PyTorch: 1e-8)."""
+
+
+def glorot_uniform_(network: nn.Module, generator: torch.Generator) -> None:
+    """Set all kernels to Glorot-uniform values and all biases to zero, in the order of the modules.
+
+    Glorot and Bengio, AISTATS 2010, eq. 16: U(±sqrt(6 / (fan_in + fan_out))), where a convolution's fans
+    count its receptive field.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all but the channel axis, (B, C) or (B, C, H, W).
+
+    Keras's momentum 0.99 and epsilon 1e-3; the moving variance averages the *biased* variance of the
+    batches, where PyTorch's averages the unbiased one.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, momentum: float = 0.99, epsilon: float = 1e-3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise by the batch in training and by the moving averages else."""
+        if not self.training:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.epsilon
+            )
+        mean, unbiased = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
+        y = F.batch_norm(x, mean, unbiased, self.weight, self.bias, True, momentum=1.0, eps=self.epsilon)
+        count = x.numel() // x.shape[1]
+        self.running_mean.lerp_(mean, 1 - self.momentum)
+        self.running_var.lerp_(unbiased * ((count - 1) / count), 1 - self.momentum)
+        return y
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks come from the generator that is given."""
+
+    def __init__(self, rate: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.keep = 1 - rate
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero each value with the rate and scale the others up, in training only."""
+        if not self.training:
+            return x
+        mask = torch.empty_like(x).bernoulli_(self.keep, generator=self.generator)
+        return x * mask.div_(self.keep)
+
+
+class SameConv(nn.Conv2d):
+    """A strided convolution with TensorFlow's 'same' padding: the odd pixel goes to the right and below."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C', ⌈H / stride⌉, ⌈W / stride⌉)."""
+        pads: list[int] = []
+        for length in (x.shape[3], x.shape[2]):
+            total = max(
+                (math.ceil(length / self.stride[0]) - 1) * self.stride[0] + self.kernel_size[0] - length, 0
+            )
+            pads += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride)
+
+
+class SameConvTranspose(nn.ConvTranspose2d):
+    """A transposed convolution with TensorFlow's 'same' padding: the output is stride × the input.
+
+    It is the gradient of the 'same' convolution, so the crop is (kernel − stride) split with the odd pixel
+    to the right and below. PyTorch crops both sides alike, so one more row and column are cut off here.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, H, W) → (B, C', stride·H, stride·W)."""
+        assert output_size is None, "the size follows from the stride"
+        stride, before = self.stride[0], (self.kernel_size[0] - self.stride[0]) // 2
+        y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, before)
+        return y[:, :, : stride * x.shape[2], : stride * x.shape[3]]
+
+
+class Adam:
+    """Adam with Keras's epsilon, which is added before the bias correction of the second moment.
+
+    Kingma and Ba, ICLR 2015, section 2: α_t = α·sqrt(1 − β₂ᵗ) / (1 − β₁ᵗ), θ ← θ − α_t·m / (sqrt(v) + ε̂).
+    PyTorch's ε stands after the correction, so step t takes ε = ε̂ / sqrt(1 − β₂ᵗ).
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], learning_rate: float) -> None:
+        self.torch_adam = torch.optim.Adam(parameters, lr=learning_rate, betas=(0.9, 0.999), fused=True)
+        self.parameters = parameters
+        self.steps = 0
+
+    def step(self, gradients: tuple[Tensor, ...]) -> None:
+        """Move the parameters by one step along the gradients, given in their order."""
+        self.steps += 1
+        self.torch_adam.param_groups[0]["eps"] = ADAM_EPSILON / math.sqrt(1 - 0.999**self.steps)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = _laid_out_like(parameter, gradient)
+        self.torch_adam.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a continued training needs, as tensors by name."""
+        tensors = {"steps": torch.tensor(self.steps)}
+        for number, parameter in enumerate(self.parameters):
+            moments = self.torch_adam.state.get(parameter, {})
+            tensors |= {
+                f"{number}.{name}": moments[name] for name in ("exp_avg", "exp_avg_sq") if name in moments
+            }
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what ``state`` gave."""
+        self.steps = int(tensors["steps"])
+        if self.steps == 0:
+            return
+        for number, parameter in enumerate(self.parameters):
+            self.torch_adam.state[parameter] = {
+                "step": torch.tensor(float(self.steps)),
+                "exp_avg": _laid_out_like(parameter, tensors[f"{number}.exp_avg"]),
+                "exp_avg_sq": _laid_out_like(parameter, tensors[f"{number}.exp_avg_sq"]),
+            }
+
+
+def _laid_out_like(parameter: Tensor, values: Tensor) -> Tensor:
+    """The values in the parameter's memory layout: the fused step walks all of them as flat memory."""
+    if values.stride() == parameter.stride():
+        return values.detach()
+    return torch.empty_like(parameter).copy_(values)
