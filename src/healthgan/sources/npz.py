@@ -31,6 +31,7 @@ def read_npz(
     size: int | None = None,
     name: str | None = None,
     class_names: Sequence[str] | None = None,
+    md5: str | None = None,
 ) -> Collection:
     """Read a file in MedMNIST's layout.
 
@@ -39,6 +40,7 @@ def read_npz(
         size: resample the images to size × size.
         name: of the collection; the file's stem by default.
         class_names: to use where the file has none; ``"0"``, ``"1"``, … by default.
+        md5: of the file, where it is known already.
 
     Raises:
         InputError: the file is not readable, not in that layout or too large; the message names the file,
@@ -63,8 +65,9 @@ def read_npz(
             splits[split] = ImageSet(pixels[split], labels[split], names, patients.get(split))
         except InputError as error:
             raise InputError(f"'{path}', {split}: {error}") from error
-    with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    if md5 is None:
+        with path.open("rb") as file:
+            md5 = hashlib.file_digest(file, "md5").hexdigest()
     return Collection(name or path.stem, splits, md5, tuple(notes))
 
 
