@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +18,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write: fills the file it is given.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part.touch(exist_ok=False)
     try:
         write(part)
         with part.open("rb+") as file:

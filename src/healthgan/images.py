@@ -77,10 +77,11 @@ class ImageSet:
         """
         if class_name in self.class_names:
             number = self.class_names.index(class_name)
-            return (self.labels[:, number] == 1) if self.multi_label else (self.labels == number)
+            if self.multi_label:
+                return np.asarray(self.labels[:, number] == 1, np.bool_)
+            return np.asarray(self.labels == number, np.bool_)
         if self.multi_label and class_name == NORMAL:
-            result: NDArray[np.bool_] = ~self.labels.any(axis=1)
-            return result
+            return np.asarray(~self.labels.any(axis=1), np.bool_)
         raise InputError(
             f"There is no class '{class_name}'. The classes are: {', '.join(self.known_classes)}."
         )

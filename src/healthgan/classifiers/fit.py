@@ -110,4 +110,5 @@ def _step(classifier: Classifier, pixels: Tensor, targets: Tensor) -> Tensor:
     logits = classifier.network(_inputs(classifier, pixels))
     loss = F.binary_cross_entropy_with_logits(logits, targets.float())
     classifier.adam.step(torch.autograd.grad(loss, classifier.adam.parameters))
-    return ((logits > 0) == (targets == 1)).sum()
+    right: Tensor = ((logits > 0) == (targets == 1)).sum()
+    return right

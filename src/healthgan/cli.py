@@ -1,0 +1,139 @@
+"""The command line: parse, call, print. Results go to stdout, progress to stderr."""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from healthgan import __version__
+from healthgan.cli_data import app as data_app
+from healthgan.errors import InputError
+
+if TYPE_CHECKING:
+    from healthgan.study import Study
+
+app = typer.Typer(
+    help="Do synthetic images help a rare class, by how much, and are they safe to use?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data")
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def main() -> NoReturn:
+    """Run the command line: exit 0 done, 2 the input is at fault, 1 our fault, 130 interrupted."""
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    sys.exit(0)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"healthgan {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def study(
+    source: Annotated[
+        str, typer.Argument(help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.")
+    ],
+    rare: Annotated[str | None, typer.Option(help="The rare class; by default the smallest.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="The class to tell it from, or 'rest'; in a multi-label source 'normal'."),
+    ] = None,
+    rare_count: Annotated[
+        int | None, typer.Option(min=3, help="Keep this many rare training images.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
+    protocol: Annotated[str, typer.Option(help="paper, quick or a .toml file.")] = "paper",
+    out: Annotated[Path | None, typer.Option(help="The run folder; by default runs/SOURCE-PROTOCOL.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice derives from it.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the sets and the jobs, do nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Run a study, or go on with one that was stopped, and write its report."""
+    from healthgan import study as studies
+    from healthgan.protocol import load_protocol
+
+    request = studies.Request(source, load_protocol(protocol), rare, reference, rare_count, size, seed)
+    prepared = studies.prepare(request)
+    if dry_run:
+        _print_plan(prepared, as_json)
+        return
+    from healthgan.progress import Progress
+    from healthgan.report import build
+    from healthgan.report.tables import printable, summary
+
+    folder = out or Path("runs") / f"{prepared.task.source}-{request.protocol.name}"
+    with Progress(prepared.jobs) as progress:
+        studies.run(
+            prepared,
+            folder,
+            device=device.value,
+            workers=jobs or _cores(),
+            report=progress.step,
+            on_record=progress.finished,
+        )
+    page = build(folder)
+    if as_json:
+        typer.echo(json.dumps({**summary(folder), "report": str(page)}, indent=2))
+    else:
+        typer.echo(printable(folder))
+        typer.echo(f"Report: {page}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a study.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Write the tables, figures and report.html of a study again from its records."""
+    from healthgan.report import build
+    from healthgan.report.tables import printable, summary
+
+    page = build(run)
+    if as_json:
+        typer.echo(json.dumps({**summary(run), "report": str(page)}, indent=2))
+    else:
+        typer.echo(printable(run))
+        typer.echo(f"Report: {page}")
+
+
+def _print_plan(study: "Study", as_json: bool) -> None:
+    from healthgan.report.tables import planned_sets, sets_table
+    from healthgan.terminal import print_tables
+
+    facts: dict[str, Any] = planned_sets(study.facts)
+    if as_json:
+        typer.echo(json.dumps({**facts, "jobs": [job.key for job in study.jobs]}, indent=2))
+        return
+    print_tables(sets_table(facts))
+    typer.echo(f"{len(study.jobs)} jobs: {', '.join(job.key for job in study.jobs)}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,301 @@
+"""What a worker does for each kind of job of a study."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from healthgan.classifiers.fit import Recipe
+from healthgan.classifiers.folds import Examples, FoldScores, run_folds
+from healthgan.executors import Job, Report, Result, Step
+from healthgan.fidelity import real_or_synthetic
+from healthgan.files import write_atomically
+from healthgan.generators.fit_dcgan import fit_dcgan, load_generator, render, save_generator
+from healthgan.likeness import score_candidates
+from healthgan.protocol import Protocol
+from healthgan.run import RunFolder
+from healthgan.scores import accuracy, auroc
+from healthgan.splits import stratified_folds
+from healthgan.task import Task
+
+CANDIDATES = "synthetic/candidates.npz"
+EXAMPLES = "synthetic/examples.npz"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every job of a study may read."""
+
+    protocol: Protocol
+    folder: RunFolder
+    task: Task
+    control: Task | None
+    seed: int
+    device: str
+    workers: int
+
+
+def seed_for(study_seed: int, key: str) -> int:
+    """The seed of a job (63 bits), from the study's seed and the job's key."""
+    digest = hashlib.blake2b(f"{study_seed}/{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def do_job(context: Context, job: Job, report: Report) -> Result:
+    """Do one job and give its record, without the key and the times."""
+    torch.set_num_threads(1)
+    return WORK[job.kind](context, job, report)
+
+
+def generator_files(number: int) -> tuple[str, str]:
+    """Names of the artefacts of a training of the GAN: its weights, and the images of all epochs."""
+    return f"generator/round-{number}.safetensors", f"synthetic/round-{number}.npz"
+
+
+def _train_generator(context: Context, job: Job, report: Report) -> Result:
+    settings, number = context.protocol.generator, int(job.parameters["round"])
+    images = context.task.rares["train"].pixels
+    weights, history = generator_files(number)
+    run = fit_dcgan(
+        images,
+        preset=settings.preset,
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        seed=seed_for(context.seed, job.key),
+        device=_device(context),
+        checkpoint=context.folder.artifact(f"generator/round-{number}.checkpoint.safetensors"),
+        progress=lambda epoch, facts: report(Step(job.key, epoch, settings.epochs, facts)),
+    )
+    save_generator(
+        run.generator, settings.preset, images.shape[1], images.shape[3], context.folder.artifact(weights)
+    )
+    _save_npz(context.folder.artifact(history), history=run.history, losses=run.losses, noise=run.noise)
+    last = {"generator_loss": float(run.losses[-1, 0]), "discriminator_loss": float(run.losses[-1, 1])}
+    return {
+        "round": number,
+        "images": len(images),
+        "epochs": settings.epochs,
+        **last,
+        "artifacts": context.folder.hashes([weights, history]),
+    }
+
+
+def _score_likeness(context: Context, job: Job, report: Report) -> Result:
+    import numba
+
+    numba.set_num_threads(min(context.workers, numba.get_num_threads()))
+    settings = context.protocol.generator
+    rounds = [
+        _load_npz(context.folder.artifact(generator_files(number)[1]))["history"][
+            settings.harvest_after + 1 :
+        ]
+        for number in range(settings.rounds)
+    ]  # each (epochs, 16, H, W, C); the first row of a history is before training
+    reals = context.task.rares["train"]
+    candidates = score_candidates(rounds, reals.pixels, first_epoch=settings.harvest_after + 1)
+    lowest = context.protocol.likeness.floors[0]
+    shown = candidates.spread(lowest, 8)
+    nearest = candidates.nearest[shown]
+    _save_npz(
+        context.folder.artifact(CANDIDATES),
+        images=candidates.images,
+        likeness=candidates.likeness,
+        nearest=np.where(candidates.nearest < 0, -1, reals.image[candidates.nearest]),
+        round=candidates.round,
+        epoch=candidates.epoch,
+        vector=candidates.vector,
+    )
+    _save_npz(
+        context.folder.artifact(EXAMPLES),
+        generated=candidates.images[shown],
+        likeness=candidates.likeness[shown],
+        real=reals.pixels[nearest],
+    )
+    report(Step(job.key, 1, 1, {}))
+    accepted = {
+        f"{floor:.2f}": int(candidates.accepted(floor).sum()) for floor in context.protocol.likeness.floors
+    }
+    known = candidates.likeness[~np.isnan(candidates.likeness)]
+    return {
+        "harvested": candidates.harvested,
+        "duplicates": candidates.harvested - len(candidates.images),
+        "constant": len(candidates.images) - len(known),
+        "candidates": len(candidates.images),
+        "accepted": accepted,
+        "likeness_quantiles": [round(float(q), 6) for q in np.quantile(known, [0.05, 0.5, 0.95])]
+        if len(known)
+        else [],
+        "artifacts": context.folder.hashes([CANDIDATES, EXAMPLES]),
+    }
+
+
+def _train_classifier(context: Context, job: Job, report: Report) -> Result:
+    protocol, arm, floor = context.protocol, str(job.parameters["arm"]), float(job.parameters["floor"])
+    task = context.control if arm == "control" else context.task
+    assert task is not None
+    record: Result = {"arm": arm, "floor": floor, "accepted": 0}
+    generated = np.empty((0, *task.rares["train"].pixels.shape[1:]), np.uint8)
+    if arm == "generated":
+        stored = _load_npz(context.folder.artifact(CANDIDATES))
+        accepted = np.flatnonzero(stored["likeness"] >= floor)
+        room = len(task.references["train"]) - len(task.rares["train"])
+        kept = _subset(accepted, room, seed_for(context.seed, f"{job.key}/kept"))
+        record["accepted"] = len(accepted)
+        generated = stored["images"][kept]
+    examples, counts = _examples(task, generated, protocol)
+    test_rares, test_references = task.balanced("test")
+    record |= counts | {"test_images": len(test_rares) + len(test_references)}
+    if arm == "generated" and record["generated"] == 0:
+        return record | {"epochs": 0, "artifacts": {}}
+    epochs = protocol.classifier.epochs_for(counts["train_images"], arm == "generated")
+    scores, judged = run_folds(
+        examples,
+        np.concatenate([test_rares.pixels, test_references.pixels]),
+        recipe=_recipe(protocol),
+        epochs=epochs,
+        reset_between_folds=protocol.folds.reset_between_folds,
+        synthetic_in_validation=protocol.folds.synthetic_in_validation,
+        seed=seed_for(context.seed, job.key),
+        device=_device(context),
+        progress=lambda epoch: report(Step(job.key, epoch, epochs * protocol.folds.count, {})),
+    )
+    predictions = f"predictions/{job.key.replace('/', '-')}.npz"
+    _save_npz(
+        context.folder.artifact(predictions),
+        image=np.concatenate([test_rares.image, test_references.image]),
+        patient=np.concatenate([test_rares.patient, test_references.patient]),
+        label=task.test_labels,
+        score=judged,
+    )
+    return (
+        record
+        | _summary(scores)
+        | {
+            "epochs": epochs,
+            "test_accuracy": accuracy(task.test_labels, judged),
+            "test_auroc": auroc(task.test_labels, judged),
+            "artifacts": context.folder.hashes([predictions]),
+        }
+    )
+
+
+def _tell_real_from_synthetic(context: Context, job: Job, report: Report) -> Result:
+    protocol, task = context.protocol, context.task
+    stored = _load_npz(context.folder.artifact(CANDIDATES))
+    accepted = np.flatnonzero(stored["likeness"] >= protocol.likeness.floors[0])
+    reals = task.rares["train"].pixels
+    if len(accepted) == 0:
+        return {"real_images": len(reals), "generated_images": 0, "artifacts": {}}
+    seed = seed_for(context.seed, job.key)
+    count = min(len(reals), len(accepted))
+    kept = _subset(accepted, count, seed_for(context.seed, f"{job.key}/kept"))
+    heldout = [task.rares["val"], task.rares["test"]]
+    fresh = _fresh_images(context, sum(len(members) for members in heldout), seed)
+    settings = protocol.real_or_synthetic
+    result = real_or_synthetic(
+        reals[:count],
+        stored["images"][kept],
+        heldout_real=np.concatenate([members.pixels for members in heldout]),
+        heldout_patients=np.concatenate([members.patient for members in heldout]),
+        fresh=fresh,
+        recipe=_recipe(protocol),
+        epochs=settings.epochs,
+        classifiers=settings.classifier_seeds,
+        seed=seed,
+        device=_device(context),
+        progress=lambda done: report(Step(job.key, done, settings.classifier_seeds, {})),
+    )
+    return {**asdict(result), "artifacts": {}}
+
+
+WORK: dict[str, Callable[[Context, Job, Report], Result]] = {
+    "generator": _train_generator,
+    "likeness": _score_likeness,
+    "classifier": _train_classifier,
+    "real-or-synthetic": _tell_real_from_synthetic,
+}
+
+
+def _examples(
+    task: Task, generated: NDArray[np.uint8], protocol: Protocol
+) -> tuple[Examples, dict[str, int]]:
+    """Training and validation images of an arm with their folds, and how many of each kind there are."""
+    rares, references = task.balanced("train", extra=len(generated))
+    val_rares, val_references = task.balanced("val")
+    parts: list[tuple[NDArray[np.uint8], NDArray[np.int64] | None, int]] = [
+        (rares.pixels, rares.patient, 1),
+        (generated, None, 1),
+        (references.pixels, references.patient, 0),
+        (val_rares.pixels, val_rares.patient, 1),
+        (val_references.pixels, val_references.patient, 0),
+    ]
+    labels = np.concatenate([np.full(len(pixels), label) for pixels, _, label in parts])
+    synthetic = np.concatenate([np.full(len(pixels), patients is None) for pixels, patients, _ in parts])
+    patients = None
+    if protocol.folds.keep_patients_together:
+        own = -1 - np.arange(len(generated))  # a generated image belongs to no patient
+        patients = np.concatenate([own if known is None else known for _, known, _ in parts])
+    folds = stratified_folds(labels, patients, protocol.folds.count, protocol.folds.seed)
+    counts = {
+        "real": len(rares),
+        "generated": len(generated),
+        "train_images": len(rares) + len(generated) + len(references),
+        "val_images": len(val_rares) + len(val_references),
+    }
+    return Examples(np.concatenate([pixels for pixels, _, _ in parts]), labels, synthetic, folds), counts
+
+
+def _summary(scores: list[FoldScores]) -> dict[str, Any]:
+    return {
+        "folds": [asdict(fold) for fold in scores],
+        "train_accuracy": float(np.mean([fold.train_accuracy for fold in scores])),
+        "val_accuracy": float(np.mean([fold.val_accuracy for fold in scores])),
+    }
+
+
+def _fresh_images(context: Context, count: int, seed: int) -> NDArray[np.uint8]:
+    """New images of the trained generators, as many of each as can be: (count, H, W, C) uint8."""
+    settings, pixels = context.protocol.generator, context.task.rares["train"].pixels
+    shares = np.bincount(np.arange(count) % settings.rounds, minlength=settings.rounds)
+    rng = torch.Generator().manual_seed(seed)
+    images = []
+    for number, share in enumerate(shares):
+        weights = context.folder.artifact(generator_files(number)[0])
+        generator = load_generator(weights, settings.preset, pixels.shape[1], pixels.shape[3])
+        images.append(render(generator, torch.randn(int(share), generator.noise, generator=rng)))
+    return np.concatenate(images)
+
+
+def _subset(index: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """All of them, or a random ``count`` of them in their order."""
+    if len(index) <= count:
+        return index
+    return np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
+
+
+def _recipe(protocol: Protocol) -> Recipe:
+    settings = protocol.classifier
+    return Recipe(settings.scale_pixels, settings.learning_rate, settings.batch)
+
+
+def _device(context: Context) -> torch.device:
+    return torch.device(context.device)
+
+
+def _save_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    write_atomically(path, write)
+
+
+def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)

@@ -1,0 +1,203 @@
+"""Exact structural similarity of every query with every reference, and the best reference of each.
+
+The value is that of Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to
+structural similarity", IEEE Transactions on Image Processing 13 (2004), equation 13, as scikit-image
+computes it by default: uniform 7×7 windows, sample covariance, K1 = 0.01, K2 = 0.03, the mean over the
+windows that lie wholly inside the image, and over the channels. The error is at most 1e-6 (derived in
+``_ssim_kernel.py``).
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from healthgan.errors import InputError
+
+MIN_RANGE, MAX_RANGE = 0.001, 65535.0
+_WINDOW = 7
+_CHUNK_BYTES = 32 << 20  # references laid out for the kernel at a time
+_GROUP_BYTES = 16 << 20  # what a thread keeps of the queries it works on
+_GROUP_SIZE = 32  # queries at a time at most: enough to share the work done once a reference
+
+Pixels = NDArray[np.uint8]
+Best = tuple[NDArray[np.float64], NDArray[np.int64]]
+_Part = tuple[int, Pixels, NDArray[np.int64]]  # first reference, blocks laid out, groups
+
+
+def best_match(
+    queries: Pixels,
+    references: Pixels,
+    data_range: Literal["query"] | float = "query",
+    device: Literal["auto", "cpu"] = "auto",
+    query_groups: ArrayLike | None = None,
+    reference_groups: ArrayLike | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Find the reference that is most similar to each query, over all pairs.
+
+    Runs on as many threads as ``numba.get_num_threads()`` says; the result does not depend on it. The
+    memory taken besides the arrays given and returned does not grow with their number.
+
+    Args:
+        queries: (N, H, W) or (N, H, W, C) uint8, at least 7×7 pixels.
+        references: (M, H, W) or (M, H, W, C) uint8, M ≥ 1.
+        data_range: ``"query"`` for maximum − minimum of each query over all its channels (as the 2023 study
+            had it), or one number from 0.001 to 65535, such as 255.
+        device: where to compute; ``"auto"`` is the CPU.
+        query_groups: (N,) integers or strings, such as patients. Pairs of equal group are left out.
+        reference_groups: (M,) likewise; given with ``query_groups`` or not at all.
+
+    Returns:
+        (N,) the highest structural similarity, −1 to 1, and (N,) the position of its reference, the lowest
+        among equals. NaN and −1 where no reference is left, or where ``data_range`` is ``"query"`` and the
+        query is constant, so that its range is zero.
+
+    Raises:
+        InputError: an argument has another shape, type or value than the ones above.
+    """
+    x, y = _check_images(queries, "queries"), _check_images(references, "references")
+    if x.shape[1:] != y.shape[1:]:
+        raise InputError(
+            f"queries are {x.shape[1:]} (height, width, channels) but references are {y.shape[1:]}; "
+            "both must be equal. Resample or convert one of them."
+        )
+    if len(y) == 0:
+        raise InputError("There are no references; at least one image is needed.")
+    if device not in ("auto", "cpu"):
+        raise InputError(f"device is {device!r}; 'auto' and 'cpu' are allowed.")
+    ranges = _ranges(x, data_range)
+    x_codes, y_codes = _codes(query_groups, reference_groups, len(x), len(y))
+
+    usable = np.flatnonzero(ranges > 0)
+    score = np.full(len(x), np.nan, np.float32)
+    index = np.full(len(x), -1, np.int64)
+    for members, (value, position) in _search(x, y, usable, ranges, x_codes, y_codes):
+        found = position >= 0
+        score[members[found]] = np.minimum(value[found], 1.0)
+        index[members[found]] = position[found]
+    return score, index
+
+
+def _search(
+    x: Pixels,
+    y: Pixels,
+    usable: NDArray[np.int64],
+    ranges: NDArray[np.float64],
+    x_codes: NDArray[np.int64],
+    y_codes: NDArray[np.int64],
+) -> Iterator[tuple[NDArray[np.int64], Best]]:
+    """Yield the ``usable`` query positions group by group, with the best value and reference of each."""
+    from numba import get_num_threads  # slow to import, so only where it is needed
+
+    from healthgan import _ssim_kernel as kernel
+
+    height, width, channels = x.shape[1:]
+    shape = (channels, height - _WINDOW + 1, width - _WINDOW + 1)
+
+    def run(task: tuple[NDArray[np.int64], _Part]) -> Best:
+        members, (first, blocks, names) = task
+        pixels = np.empty((len(members), channels, height, width), np.float32)
+        sums, means, spreads = (np.empty((len(members), *shape), np.float32) for _ in range(3))
+        kernel.query_terms(x[members], ranges[members], pixels, sums, means, spreads)
+        value, position = kernel.best_of_blocks(
+            blocks, names, ranges[members], pixels, sums, means, spreads, x_codes[members]
+        )
+        return value, np.where(position >= 0, position + first, -1)
+
+    threads = get_num_threads()
+    size = int(np.clip(_GROUP_BYTES // (16 * x[:1].size or 1), 1, _GROUP_SIZE))
+    groups = [usable[start : start + size] for start in range(0, len(usable), size)]
+    best = [(np.full(len(members), -np.inf), np.full(len(members), -1)) for members in groups]
+    shares = -(-threads // max(len(groups), 1))  # with few queries the references are shared out as well
+    with ThreadPoolExecutor(threads) as pool:
+        for parts in _parts(y, y_codes, kernel.LANES, shares):
+            results = pool.map(run, product(groups, parts))
+            for (value, position), _ in product(best, parts):
+                new_value, new_position = next(results)
+                better = new_value > value  # a later reference must be strictly better
+                value[better], position[better] = new_value[better], new_position[better]
+    yield from zip(groups, best, strict=True)
+
+
+def _parts(y: Pixels, names: NDArray[np.int64], lanes: int, shares: int) -> Iterator[list[_Part]]:
+    """Lay out the references for the kernel, a bounded number at a time, in ``shares`` or fewer parts."""
+    count, height, width, channels = y.shape
+    blocks_a_chunk = max(1, _CHUNK_BYTES // (lanes * height * width * channels))
+    for start in range(0, count, blocks_a_chunk * lanes):
+        chunk = y[start : start + blocks_a_chunk * lanes]
+        blocks = np.zeros((-(-len(chunk) // lanes), channels, height, width, lanes), np.uint8)
+        for number, block in enumerate(blocks):
+            members = chunk[number * lanes : (number + 1) * lanes]
+            block[..., : len(members)] = members.transpose(3, 1, 2, 0)
+        step = -(-len(blocks) // shares)
+        yield [
+            (start + low * lanes, blocks[low : low + step], names[start + low * lanes :][: step * lanes])
+            for low in range(0, len(blocks), step)
+        ]
+
+
+def _check_images(images: Pixels, name: str) -> Pixels:
+    """The images as (N, H, W, C)."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        found = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+        raise InputError(f"{name} are {found}; an array of uint8 (0…255) is needed. Convert them first.")
+    if images.ndim not in (3, 4):
+        raise InputError(f"{name} have shape {images.shape}; (N, H, W) or (N, H, W, C) is needed.")
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if min(images.shape[1:3]) < _WINDOW or images.shape[3] < 1:
+        height, width, channels = images.shape[1:]
+        raise InputError(
+            f"{name} are {height}×{width} pixels with {channels} channels; at least "
+            f"{_WINDOW}×{_WINDOW} and one channel are needed."
+        )
+    return images
+
+
+def _ranges(x: Pixels, data_range: Literal["query"] | float) -> NDArray[np.float64]:
+    """(N,) the data range of each query."""
+    if isinstance(data_range, str):
+        if data_range != "query":
+            raise InputError(f"data_range is {data_range!r}; 'query' or a number is allowed.")
+        return np.array([float(image.max()) - float(image.min()) for image in x], np.float64)
+    if not MIN_RANGE <= data_range <= MAX_RANGE:
+        raise InputError(
+            f"data_range is {data_range}; 'query' or a number from {MIN_RANGE} to {MAX_RANGE:.0f} is allowed "
+            "(255 for the whole range of uint8)."
+        )
+    return np.full(len(x), float(data_range))
+
+
+def _codes(
+    x_groups: ArrayLike | None, y_groups: ArrayLike | None, queries: int, references: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both group lists as numbers, equal for equal groups; without groups, never equal."""
+    if (x_groups is None) != (y_groups is None):
+        raise InputError("query_groups and reference_groups are needed both, or neither.")
+    if x_groups is None or y_groups is None:
+        return np.zeros(queries, np.int64), np.ones(references, np.int64)
+    x_names = _check_groups(x_groups, queries, "query_groups", "queries")
+    y_names = _check_groups(y_groups, references, "reference_groups", "references")
+    if queries and (x_names.dtype.kind == "U") != (y_names.dtype.kind == "U"):
+        raise InputError(
+            f"query_groups are {x_names.dtype} but reference_groups are {y_names.dtype}; "
+            "both must be integers, or both strings."
+        )
+    kinds = {*x_names.tolist(), *y_names.tolist()}
+    code = {name: number for number, name in enumerate(kinds)}
+    return (
+        np.array([code[name] for name in x_names.tolist()], np.int64),
+        np.array([code[name] for name in y_names.tolist()], np.int64),
+    )
+
+
+def _check_groups(groups: ArrayLike, count: int, name: str, images: str) -> NDArray[np.generic]:
+    names: NDArray[np.generic] = np.asarray(groups)
+    if names.shape != (count,):
+        raise InputError(f"{name} have shape {names.shape}; {count} {images} need ({count},).")
+    if count and names.dtype.kind not in "iuU":
+        raise InputError(f"{name} are {names.dtype}; integers or strings are needed.")
+    return names

@@ -1,0 +1,269 @@
+"""A study from its source to its records: the only place where stages, jobs and the run folder meet."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from healthgan.errors import InputError
+from healthgan.executors import Job, Report, run_jobs
+from healthgan.images import SPLITS, Collection
+from healthgan.protocol import Protocol, to_toml
+from healthgan.run import Record, RunFolder, environment, open_run
+from healthgan.sources import load
+from healthgan.splits import duplicates, keep_apart, split_collection
+from healthgan.task import Task, check_rare, make_task, top_up
+
+ARMS = ("real", "generated", "control")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        source: as in ``healthgan.sources.load``.
+        protocol: all settings of the study.
+        rare: the rare class; None for the default.
+        reference: the class to tell it from; None for the default.
+        rare_count: keep that many rare training images; None for the protocol's.
+        size: resample to that many pixels a side; None for the source's size.
+        seed: every random choice derives from it.
+    """
+
+    source: str
+    protocol: Protocol
+    rare: str | None = None
+    reference: str | None = None
+    rare_count: int | None = None
+    size: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study whose images are read: its tasks, the facts about them, and its jobs."""
+
+    request: Request
+    task: Task
+    control: Task | None
+    facts: Record
+    jobs: tuple[Job, ...]
+
+
+def prepare(request: Request) -> Study:
+    """Read the images and plan the jobs; nothing is written and nothing trained.
+
+    Raises:
+        InputError: the source, a class or a setting cannot be used.
+    """
+    protocol = request.protocol
+    collection = _in_splits(load(request.source, size=request.size, seed=request.seed), request)
+    collection, moved = keep_apart(collection) if protocol.data.keep_patients_apart else (collection, {})
+    task = make_task(
+        collection,
+        rare=request.rare,
+        reference=request.reference,
+        rare_count=request.rare_count or protocol.data.rare_count,
+        order=protocol.data.balance,
+        seed=request.seed,
+    )
+    check_rare(task)
+    facts: Record = {"key": "task", "kind": "task", "main": _facts(collection, task), "removed": moved}
+    control = None
+    if protocol.control is not None:
+        control_collection = _in_splits(
+            load(protocol.control.source, size=request.size, seed=request.seed), request
+        )
+        control = make_task(
+            control_collection,
+            rare=protocol.control.rare,
+            reference=protocol.control.reference,
+            rare_count=None,
+            order=protocol.data.balance,
+            seed=request.seed,
+        )
+        if protocol.control.top_up:
+            control = top_up(control, task)
+        facts["control"] = _facts(control_collection, control)
+    return Study(request, task, control, facts, tuple(plan(protocol)))
+
+
+def plan(protocol: Protocol) -> list[Job]:
+    """All jobs of a protocol, the ones that take longest first."""
+    rounds = [
+        Job(f"generator/{number}", "generator", {"round": number})
+        for number in range(protocol.generator.rounds)
+    ]
+    likeness = Job("likeness", "likeness", {}, needs=tuple(job.key for job in rounds))
+    arms = [arm for arm in ARMS if arm != "control" or protocol.control is not None]
+    classifiers = [
+        Job(
+            f"classifier/{arm}/{floor:.2f}",
+            "classifier",
+            {"arm": arm, "floor": floor},
+            needs=("likeness",) if arm == "generated" else (),
+        )
+        for arm in sorted(arms, key=("generated", "control", "real").index)
+        for floor in protocol.likeness.floors
+    ]
+    apart = Job("real-or-synthetic", "real-or-synthetic", {}, needs=("likeness",))
+    return [*rounds, likeness, apart, *classifiers]
+
+
+def run(
+    study: Study, out: Path, *, device: str, workers: int, report: Report, on_record: Callable[[Record], None]
+) -> Path:
+    """Run all jobs that have no record in the folder yet.
+
+    Args:
+        study: what ``prepare`` gave.
+        out: the run folder; a study that was stopped there goes on.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        workers: processes of one thread each.
+        report: called as running jobs advance.
+        on_record: called with the record of every job, old ones first.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: the folder holds another study, is in use or cannot be written, or there is no such device.
+    """
+    device = _device(device)
+    manifest = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": study.request.seed,
+        "device": device,
+        "workers": workers,
+        "code": code_digest(),
+        **environment(),
+    }
+    with open_run(out, settings_toml(study), manifest) as folder:
+        from healthgan.jobs import Context, do_job
+
+        finished = _finished(folder, study)
+        for record in finished.values():
+            on_record(record)
+        context = Context(
+            study.request.protocol, folder, study.task, study.control, study.request.seed, device, workers
+        )
+        for record in run_jobs(list(study.jobs), set(finished), do_job, context, workers, report):
+            folder.append(record)
+            on_record(record)
+    return out
+
+
+def settings_toml(study: Study) -> str:
+    """The resolved settings as TOML: the request, then the protocol. Equal settings mean the same study."""
+    request = study.request
+    asked = {
+        "source": study.facts["main"]["source"],
+        "rare": study.task.rare,
+        "reference": study.task.reference,
+        "rare_images": len(study.task.rares["train"]),
+        "height": study.facts["main"]["size"][0],
+        "width": study.facts["main"]["size"][1],
+        "seed": request.seed,
+        "data": study.facts["main"]["digest"],
+    }
+    if study.control is not None:
+        asked["control_data"] = study.facts["control"]["digest"]
+    lines = [f"{key} = {value if isinstance(value, int) else _quoted(value)}" for key, value in asked.items()]
+    return to_toml(request.protocol) + "\n[study]\n" + "\n".join(lines) + "\n"
+
+
+def code_digest() -> str:
+    """SHA-256 over the program's own source files: tells two versions apart even where no git is."""
+    digest = hashlib.sha256()
+    root = Path(str(resources.files("healthgan")))
+    for file in sorted(root.rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _finished(folder: RunFolder, study: Study) -> dict[str, Record]:
+    """The finished jobs' records by key; the first record of a run tells what its task is."""
+    finished = folder.finished()
+    if "task" not in finished:
+        folder.append(study.facts)
+        finished = {"task": study.facts, **finished}
+    return finished
+
+
+def _in_splits(collection: Collection, request: Request) -> Collection:
+    """The collection with all three splits: its own, or made by the seed where it has none."""
+    if tuple(collection) == ("train",):
+        return split_collection(collection, request.seed)
+    missing = [split for split in SPLITS if split not in collection.splits]
+    if missing:
+        raise InputError(
+            f"'{collection.name}' has the splits {', '.join(collection)} but not {', '.join(missing)}. "
+            "Add what is missing, or give all images unsplit: then the program divides them by patient."
+        )
+    return collection
+
+
+def _facts(collection: Collection, task: Task) -> Record:
+    """Counts and origins of a task, for the record and the report; no pixel and no identifier."""
+    overlaps = duplicates(collection)
+    counts = {}
+    for split in SPLITS:
+        rares, references = task.balanced(split)
+        counts[split] = {
+            "images": len(collection[split]),
+            "rare": len(task.rares[split]),
+            "rare_patients": len(set(task.rares[split].patient.tolist())),
+            "reference": len(task.references[split]),
+            "balanced": len(rares) + len(references),
+        }
+    train = collection["train"]
+    return {
+        "source": collection.name,
+        "md5": collection.md5,
+        "digest": _digest(collection),
+        "notes": list(collection.notes),
+        "rare": task.rare,
+        "reference": task.reference,
+        "size": list(train.size),
+        "channels": train.channels,
+        "patients_known": train.patients is not None,
+        "counts": counts,
+        "duplicates_inside": dict(overlaps.inside),
+        "duplicates_across": {f"{a}-{b}": count for (a, b), count in overlaps.across.items()},
+        "patients_across": None
+        if overlaps.patients is None
+        else {f"{a}-{b}": count for (a, b), count in overlaps.patients.items()},
+    }
+
+
+def _digest(collection: Collection) -> str:
+    """SHA-256 over pixels, labels and patients of all splits."""
+    digest = hashlib.sha256()
+    for split in collection:
+        images = collection[split]
+        for array in (images.pixels, images.labels, images.patients):
+            if array is not None:
+                digest.update(repr((split, array.shape, array.dtype.str)).encode())
+                digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _device(device: str) -> str:
+    if device == "cpu":
+        return device
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("There is no CUDA device that PyTorch can use here. Take --device cpu or auto.")
+    return "cuda" if available else "cpu"
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True)
