@@ -11,10 +11,11 @@ def load(source: str, *, size: int | None = None, seed: int = 0, progress: bool 
 
     Args:
         source: ``phantom``, a MedMNIST name such as ``chestmnist`` or ``chestmnist@64``, or the path of an
-            ``.npz`` file in MedMNIST's layout. A name goes before a path; write ``./chestmnist`` for a folder.
+            ``.npz`` file in MedMNIST's layout, of a folder with one sub-folder a class, or of a ``.csv``
+            manifest. A name goes before a path: write ``./chestmnist`` for a folder of that name.
         size: height and width in pixels to resample to; the source's own by default.
         seed: of the phantom.
-        progress: say on stderr what is downloaded.
+        progress: say on stderr what is downloaded, and draw bars if that is a terminal.
 
     Raises:
         InputError: there is no such source, or it can't be used; the message says what to do.
@@ -29,17 +30,42 @@ def load(source: str, *, size: int | None = None, seed: int = 0, progress: bool 
 
     if source.partition("@")[0] in medmnist.datasets():
         return medmnist.load_medmnist(source, size=size, progress=progress)
-    return _load_path(source, size)
+    return _load_path(source, size, progress)
 
 
-def _load_path(source: str, size: int | None) -> Collection:
+def _load_path(source: str, size: int | None, progress: bool) -> Collection:
     from healthgan.sources import medmnist
-    from healthgan.sources.npz import read_npz
 
     path = Path(source)
-    if path.suffix.lower() == ".npz":
+    kind = _kind(path)
+    if kind == "folder":
+        from healthgan.sources.folder import read_folder
+
+        return read_folder(path, size=size, progress=progress)
+    if kind == ".npz":
+        from healthgan.sources.npz import read_npz
+
         return read_npz(path, size=size, class_names=medmnist.class_names_of(path.stem))
-    medmnist.parse(source)
-    raise InputError(
-        f"'{source}' is not a source. Use 'phantom', a MedMNIST name or the path of an .npz file."
+    if kind == ".csv":
+        from healthgan.sources.manifest import read_manifest
+
+        return read_manifest(path, size=size, progress=progress)
+    found = (
+        "is a file of another kind"
+        if kind == "file"
+        else "is neither a name nor a file or folder that exists"
     )
+    raise InputError(f"'{source}' {found}. {medmnist.suggestion(source)}")
+
+
+def _kind(path: Path) -> str:
+    """``folder``, ``.npz``, ``.csv``, ``file`` of another kind, or empty."""
+    suffix = path.suffix.lower()
+    try:
+        if path.is_dir():
+            return "folder"
+        if suffix in (".npz", ".csv"):
+            return suffix
+        return "file" if path.exists() else ""
+    except OSError:  # a path that may not be looked at, or too long to be one
+        return ""

@@ -84,12 +84,7 @@ def parse(source: str) -> tuple[str, int]:
     name, at, text = source.partition("@")
     known = datasets()
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), ["phantom", *known], n=3, cutoff=0.6)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(
-            f"There is no MedMNIST set '{name}'.{hint} The sets are: {', '.join(known)}. "
-            "'healthgan data list' shows them."
-        )
+        raise InputError(f"There is no MedMNIST set '{name}'. {suggestion(name)}")
     if not at:
         return name, SIZES[0]
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or int(text) not in SIZES:
@@ -98,6 +93,17 @@ def parse(source: str) -> tuple[str, int]:
             f"Use for example {name}@64, or any other size with --size N."
         )
     return name, int(text)
+
+
+def suggestion(text: str) -> str:
+    """What may have been meant by a source that is none."""
+    known = ["phantom", *datasets()]
+    near = difflib.get_close_matches(text.lower().partition("@")[0], known, n=3, cutoff=0.7)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"{hint}A source is one of {', '.join(known)}, or the path of an .npz file, "
+        "of a folder with one sub-folder a class, or of a .csv manifest."
+    )
 
 
 def class_names_of(stem: str) -> tuple[str, ...] | None:

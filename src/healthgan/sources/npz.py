@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet, Split
-from healthgan.sources.pictures import how_resampled, resample_all
+from healthgan.sources.resampling import how_resampled, resample_all
 
 MAX_BYTES = 16 * 2**30
 """The largest MedMNIST file unpacks to 15.1 GiB."""

@@ -1,42 +1,160 @@
-"""Pixels on their way in: resampled to one size."""
+"""Picture files to pixels: one PNG, JPEG, TIFF or DICOM file to 8-bit grey or RGB."""
+
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
+
+from healthgan.errors import InputError
+
+PILLOW_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+PICTURE_SUFFIXES = PILLOW_SUFFIXES | DICOM_SUFFIXES
+
+_ORIENTATION = 0x0112  # EXIF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+"""What Pillow raises on files that are no pictures or are damaged."""
 
 
-def resample(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """One (H, W, C) uint8 picture as (size, size, C).
+@dataclass(frozen=True)
+class Picture:
+    """One decoded file.
 
-    Padded to a square with black, the picture in the middle, then averaged over the area of each new
-    pixel; where pixels have to be added, interpolated linearly instead.
+    Attributes:
+        pixels: (H, W, C) uint8. Grey stored as RGB, all three channels equal, has C = 1.
+        stored_rgb: whether the file has three channels.
+        notes: what was done to the pixels.
+        deep_maximum: the brightest value of a picture of more than 8 bits, before it was scaled.
+        patient: DICOM's PatientID, to be turned into a code; None elsewhere.
     """
-    height, width, channels = picture.shape
-    side = max(height, width)
-    if height != width:
-        square = np.zeros((side, side, channels), np.uint8)
-        top, left = (side - height) // 2, (side - width) // 2
-        square[top : top + height, left : left + width] = picture
-        picture = square
-    if side == size:
-        return picture
-    image = Image.fromarray(picture[:, :, 0] if channels == 1 else picture)
-    method = Image.Resampling.BOX if size < side else Image.Resampling.BILINEAR
-    return np.asarray(image.resize((size, size), method)).reshape(size, size, channels)
+
+    pixels: NDArray[np.uint8]
+    stored_rgb: bool
+    notes: tuple[str, ...] = ()
+    deep_maximum: int | None = None
+    patient: str | None = None
 
 
-def resample_all(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(N, H, W, C) uint8 pictures as (N, size, size, C); the array itself where nothing is to be done."""
-    if pictures.shape[1:3] == (size, size):
-        return pictures
-    result = np.empty((len(pictures), size, size, pictures.shape[3]), np.uint8)
-    for number, picture in enumerate(pictures):
-        result[number] = resample(picture, size)
-    return result
+def read_picture(path: Path) -> Picture:
+    """Decode one file: by its suffix, or by its first bytes where it has none.
+
+    Raises:
+        InputError: the file is missing, damaged, or of a kind that can't be used; the message names it.
+    """
+    if is_dicom(path):
+        from healthgan.sources.dicom import read_dicom
+
+        return read_dicom(path)
+    if path.suffix and path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise InputError(
+            f"'{path}' is not a picture; PNG, JPEG, TIFF and DICOM (.dcm) are read. Remove or convert it."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on odd metadata, which is not used
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
+                return _decode(path, image)
+        except InputError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise InputError(
+                f"'{path}' is larger than {Image.MAX_IMAGE_PIXELS} pixels ({error}). Resample it first."
+            ) from error
+        except _PILLOW_ERRORS as error:
+            raise InputError(
+                f"'{path}' cannot be read as PNG, JPEG or TIFF ({error}). Repair, convert or remove it."
+            ) from error
 
 
-def how_resampled(height: int, width: int, size: int) -> str:
-    """The note that says what ``resample`` did."""
-    padded = "" if height == width else "padded to a square with black, then "
-    method = "averaged by area" if size < max(height, width) else "interpolated linearly"
-    return f"{height}×{width} pixels {padded}{method} to {size}×{size}"
+def is_dicom(path: Path) -> bool:
+    """Whether the name ends in ``.dcm`` or, without a suffix, the file begins as DICOM does."""
+    if path.suffix.lower() in DICOM_SUFFIXES:
+        return True
+    if path.suffix:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+
+
+def as_picture(pixels: NDArray[np.uint8], notes: tuple[str, ...] = (), patient: str | None = None) -> Picture:
+    """(H, W) or (H, W, 3) pixels as a picture; three equal channels become one."""
+    if pixels.ndim == 2:
+        return Picture(pixels[:, :, np.newaxis], False, notes, patient=patient)
+    grey = bool((pixels == pixels[:, :, :1]).all())
+    return Picture(pixels[:, :, :1] if grey else pixels, True, notes, patient=patient)
+
+
+def _decode(path: Path, image: Image.Image) -> Picture:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a JPEG with a preview beside the picture itself
+        raise InputError(
+            f"'{path}' holds {frames} pictures (pages or an animation). Save each as a file of its own."
+        )
+    notes: list[str] = []
+    if image.mode.startswith("I"):
+        pixels, bits = _deep_grey(path, image)
+        picture = as_picture(((pixels * 255 + (1 << bits) // 2) // ((1 << bits) - 1)).astype(np.uint8))
+        notes.append(f"{bits}-bit grey scaled by its bit depth ({(1 << bits) - 1} → 255)")
+        deep_maximum = int(pixels.max())
+        return Picture(picture.pixels, False, tuple(notes), deep_maximum)
+    if _raw_mode(image).endswith((";16B", ";16L", ";16N")):
+        notes.append("of 16-bit colour the upper 8 bits kept")
+    flat = _without_alpha(path, image)
+    if flat.mode not in ("1", "L", "P", "RGB", "YCbCr"):
+        raise InputError(
+            f"'{path}' has colour mode {flat.mode}; grey and RGB of 8 or 16 bits are read. Convert it."
+        )
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        flat = ImageOps.exif_transpose(flat)
+        notes.append("turned upright as EXIF says")
+    if flat.mode in ("P", "YCbCr"):
+        flat = flat.convert("RGB")
+    return as_picture(np.asarray(flat.convert("L") if flat.mode == "1" else flat), tuple(notes))
+
+
+def _deep_grey(path: Path, image: Image.Image) -> tuple[NDArray[np.int64], int]:
+    """(H, W) values of a grey picture of more than 8 bits, and how many bits it has."""
+    tags = getattr(image, "tag_v2", {})
+    bits = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])
+    if bits > 16 or (image.mode == "I" and image.format == "TIFF"):
+        raise InputError(
+            f"'{path}' has {bits}-bit signed or 32-bit values; grey of 8 to 16 bits without sign is read. "
+            "Convert it."
+        )
+    pixels = np.asarray(image).astype(np.int64)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        pixels = (1 << bits) - 1 - pixels
+    return pixels, bits
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the pixels are stored, such as ``RGB;16B``."""
+    args = image.tile[0].args if isinstance(image, ImageFile.ImageFile) and image.tile else ""
+    found = args[0] if isinstance(args, tuple) and args else args
+    return found if isinstance(found, str) else ""
+
+
+def _without_alpha(path: Path, image: Image.Image) -> Image.Image:
+    """The image less an alpha channel that changes nothing.
+
+    Raises:
+        InputError: part of the picture is transparent.
+    """
+    if not image.has_transparency_data:
+        return image
+    alpha = image.convert("RGBA").getchannel("A")
+    if alpha.getextrema() != (255, 255):
+        raise InputError(
+            f"'{path}' is partly transparent, so its grey values are not defined. Save it without transparency."
+        )
+    return image.convert("L" if image.mode in ("L", "LA") else "RGB")
