@@ -30,9 +30,11 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
+from numba.core import types
+from numba.core.typing.templates import Signature, signature
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 LANES = 32
@@ -41,34 +43,32 @@ AREA = WINDOW * WINDOW
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-_F = TypeVar("_F", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def _compiled(function: _F) -> _F:
-    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
-    return cast(_F, numba.njit(**options)(function))
+def _compiled(function: _Function) -> _Function:
+    compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
+    return cast(_Function, compiled)
 
 
-def _stack_lanes(llvm_type: Any, numba_type: Any) -> Any:
-    """A compiled function returning a pointer to ``LANES`` uninitialised numbers on the stack.
+def _lanes_on_stack(_context: object) -> tuple[Signature, Callable[..., ir.Value]]:
+    """A pointer to ``LANES`` uninitialised float32 on the stack.
 
-    LLVM knows that nothing else points there, as it does not of an array; without that it cannot keep
-    running sums in registers, nor vectorise the loops that update them.
+    LLVM knows that nothing else points there, as it does not of an array; without that it neither keeps
+    running sums in registers nor vectorises the loops that update them.
     """
 
-    def build(_context: Any) -> Any:
-        def generate(_target: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
-            place = cgutils.alloca_once(builder, ir.ArrayType(llvm_type, LANES))
-            place.align = 64
-            return builder.bitcast(place, llvm_type.as_pointer())
+    def generate(_target: object, builder: ir.IRBuilder, _signature: object, _values: object) -> ir.Value:
+        array = ir.ArrayType(ir.FloatType(), LANES)
+        with builder.goto_entry_block():
+            place = builder.alloca(array)
+        place.align = 64
+        return builder.bitcast(place, ir.FloatType().as_pointer())
 
-        return types.CPointer(numba_type)(), generate
-
-    return intrinsic(build)
+    return signature(types.CPointer(types.float32)), generate  # type: ignore[no-untyped-call]  # Numba's
 
 
-_float_lanes = _stack_lanes(ir.FloatType(), types.float32)
-_double_lanes = _stack_lanes(ir.DoubleType(), types.float64)
+stack_lanes: Any = intrinsic(_lanes_on_stack)
 
 
 @_compiled
@@ -193,11 +193,9 @@ def _window_row(
     score: NDArray[np.float64],
 ) -> None:
     """Add the S of a row of windows to each lane's ``score`` (LANES,), four windows at a time."""
-    xy = numba.carray(_float_lanes(), (LANES,))
-    part = numba.carray(_float_lanes(), (LANES,))
-    total = numba.carray(_double_lanes(), (LANES,))
+    xy = carray(stack_lanes(), (LANES,))
+    part = carray(stack_lanes(), (LANES,))
     for lane in range(LANES):
-        total[lane] = score[lane]
         xy[lane] = column[0, lane] + column[1, lane] + column[2, lane]
         xy[lane] += column[3, lane] + column[4, lane] + column[5, lane]
     windows = terms.shape[0]
@@ -218,7 +216,7 @@ def _window_row(
             n3, d3 = _fraction(s3, a3, m3, v3, terms, j + 3, lane, c1, c2)
             part[lane] = (n0 * d1 + n1 * d0) / (d0 * d1) + (n2 * d3 + n3 * d2) / (d2 * d3)
         for lane in range(LANES):
-            total[lane] += part[lane]
+            score[lane] += part[lane]
     for j in range(windows // 4 * 4, windows):
         a0, m0, v0 = sums[j], means[j], spreads[j]
         for lane in range(LANES):
@@ -227,9 +225,7 @@ def _window_row(
             n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
             part[lane] = n0 / d0
         for lane in range(LANES):
-            total[lane] += part[lane]
-    for lane in range(LANES):
-        score[lane] = total[lane]
+            score[lane] += part[lane]
 
 
 @_compiled
@@ -260,7 +256,8 @@ def _block_scores(
                     c2 = np.float32(AREA * (AREA - 1) * (0.03 * ranges[g]) ** 2)
                     at = (g, k, top)
                     _window_row(products[g], sums[at], means[at], spreads[at], terms, c1, c2, scores[g])
-    return scores / (channels * rows * windows)
+    scores /= channels * rows * windows
+    return scores
 
 
 @_compiled

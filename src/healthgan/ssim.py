@@ -141,8 +141,8 @@ def _parts(y: Pixels, names: NDArray[np.int64], lanes: int, shares: int) -> Iter
 
 def _check_images(images: Pixels, name: str) -> Pixels:
     """The images as (N, H, W, C)."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        found = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+    found = getattr(images, "dtype", type(images).__name__)
+    if found != np.dtype(np.uint8):
         raise InputError(f"{name} are {found}; an array of uint8 (0…255) is needed. Convert them first.")
     if images.ndim not in (3, 4):
         raise InputError(f"{name} have shape {images.shape}; (N, H, W) or (N, H, W, C) is needed.")
