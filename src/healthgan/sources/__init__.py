@@ -37,7 +37,7 @@ def _load_path(source: str, size: int | None, progress: bool) -> Collection:
     from healthgan.sources import medmnist
 
     path = Path(source)
-    kind = _kind(path)
+    kind = _kind(path) if source else ""
     if kind == "folder":
         from healthgan.sources.folder import read_folder
 

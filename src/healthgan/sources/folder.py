@@ -94,12 +94,12 @@ def _entries(folder: Path, root: Path, *, folders: bool) -> list[Path]:
             (entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name
         )
         for entry in found:
-            if entry.is_symlink() and not entry.resolve().is_relative_to(folder.resolve()):
+            if entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve()):
                 raise InputError(
-                    f"'{entry}' is a link that leads out of its folder. Copy what it points to instead."
+                    f"'{entry}' is a link that leads out of '{root}'. Copy what it points to instead."
                 )
-    except OSError as error:
-        raise InputError(f"'{folder}' cannot be read: {error.strerror or error}.") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise InputError(f"'{folder}' cannot be read: {error}.") from error
     if not folders:
         return found
     for entry in found:

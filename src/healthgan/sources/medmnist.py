@@ -239,7 +239,8 @@ class _Bar:
 
     def close(self) -> None:
         """Stop drawing."""
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
 
 @contextmanager

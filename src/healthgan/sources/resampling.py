@@ -37,6 +37,10 @@ def resample_all(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def how_resampled(height: int, width: int, size: int) -> str:
     """The note that says what ``resample`` did."""
-    padded = "" if height == width else "padded to a square with black, then "
-    method = "averaged by area" if size < max(height, width) else "interpolated linearly"
-    return f"{height}×{width} pixels {padded}{method} to {size}×{size}"
+    side = max(height, width)
+    steps = [
+        *(["padded to a square with black"] if height != width else []),
+        *(["averaged by area"] if size < side else []),
+        *(["interpolated linearly"] if size > side else []),
+    ]
+    return f"{height}×{width} pixels {', then '.join(steps)} to {size}×{size}"
