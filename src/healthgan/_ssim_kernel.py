@@ -43,6 +43,7 @@ AREA = WINDOW * WINDOW
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Queries = tuple[Floats, Floats, Floats]
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
@@ -72,94 +73,99 @@ stack_lanes: Any = intrinsic(_lanes_on_stack)
 
 
 @_compiled
-def query_terms(
-    queries: Bytes, ranges: NDArray[np.float64], x: Floats, sums: Floats, means: Floats, spreads: Floats
-) -> None:
-    """Fill in what a window needs of each query, for :func:`best_of_blocks`.
+def query_terms(queries: Bytes, ranges: NDArray[np.float64]) -> Queries:
+    """What :func:`best_of_blocks` needs of a group of queries.
 
     Args:
         queries: (G, H, W, C).
         ranges: (G,) data ranges R.
-        x: (G, C, H, W), the pixels.
-        sums: (G, C, h, w), A of each window.
-        means: (G, C, h, w), A² + c1.
-        spreads: (G, C, h, w), V + c2.
+
+    Returns:
+        (C, H, G, W) the pixels; (C, h, G, 3, w) A, A² + c1 and V + c2 of each window; (G, 2) c1 and c2.
     """
     count, height, width, channels = queries.shape
+    pixels = np.empty((channels, height, count, width), np.float32)
+    windows = np.empty((channels, height - WINDOW + 1, count, 3, width - WINDOW + 1), np.float32)
+    constants = np.empty((count, 2), np.float32)
+    column = np.empty((2, width), np.int64)
     for g in range(count):
         c1 = AREA * AREA * (0.01 * ranges[g]) ** 2
         c2 = AREA * (AREA - 1) * (0.03 * ranges[g]) ** 2
+        constants[g, 0] = c1
+        constants[g, 1] = c2
         for k in range(channels):
-            column = np.zeros(width, np.int64)
-            column2 = np.zeros(width, np.int64)
+            column[:] = 0
             for i in range(height):
                 for j in range(width):
                     new = np.int64(queries[g, i, j, k])
                     old = np.int64(queries[g, i - WINDOW, j, k]) if i >= WINDOW else 0
-                    x[g, k, i, j] = new
-                    column[j] += new - old
-                    column2[j] += new * new - old * old
+                    pixels[k, i, g, j] = new
+                    column[0, j] += new - old
+                    column[1, j] += new * new - old * old
                 if i < WINDOW - 1:
                     continue
-                total = np.int64(0)
-                total2 = np.int64(0)
-                for j in range(width):
-                    total += column[j]
-                    total2 += column2[j]
-                    if j >= WINDOW:
-                        total -= column[j - WINDOW]
-                        total2 -= column2[j - WINDOW]
-                    if j >= WINDOW - 1:
-                        at = (g, k, i - WINDOW + 1, j - WINDOW + 1)
-                        sums[at] = total
-                        means[at] = total * total + c1
-                        spreads[at] = AREA * total2 - total * total + c2
+                row = windows[k, i - WINDOW + 1, g]
+                for j in range(row.shape[1]):
+                    total = column[0, j : j + WINDOW].sum()
+                    row[0, j] = total
+                    row[1, j] = total * total + c1
+                    row[2, j] = AREA * column[1, j : j + WINDOW].sum() - total * total + c2
+    return pixels, windows, constants
 
 
 @_compiled
-def _reference_row(
-    y: Bytes, i: int, new: Floats, old: Floats, column: NDArray[np.int32], column2: NDArray[np.int32]
-) -> None:
-    """Take row ``i`` of a plane of references (H, W, LANES) into the column sums, row ``i − 7`` out."""
-    for j in range(y.shape[1]):
+def _reference_row(new: Bytes, old: Bytes, state: Floats) -> None:
+    """Move the column sums of a block of references down a row.
+
+    Args:
+        new: (W, LANES), the row of pixels that enters.
+        old: (W, LANES), the row that leaves.
+        state: (4, W, LANES): the entering row, the leaving row, Σy and Σy² of each column.
+    """
+    for j in range(new.shape[0]):
         for lane in range(LANES):
-            value = np.int32(y[i, j, lane])
-            new[j, lane] = value
-            column[j, lane] += value
-            column2[j, lane] += value * value
-        if i >= WINDOW:
+            entering = np.float32(new[j, lane])
+            leaving = np.float32(old[j, lane])
+            state[0, j, lane] = entering
+            state[1, j, lane] = leaving
+            state[2, j, lane] += entering - leaving
+            state[3, j, lane] += entering * entering - leaving * leaving
+
+
+@_compiled
+def _reference_terms(state: Floats, terms: Floats) -> None:
+    """From column sums to B, b, r and V of each window: ``terms`` (4, w, LANES)."""
+    total = carray(stack_lanes(), (LANES,))
+    total2 = carray(stack_lanes(), (LANES,))
+    for lane in range(LANES):
+        total[lane] = np.float32(0)
+        total2[lane] = np.float32(0)
+        for j in range(WINDOW - 1):
+            total[lane] += state[2, j, lane]
+            total2[lane] += state[3, j, lane]
+    for j in range(terms.shape[1]):
+        for lane in range(LANES):
+            b = total[lane] + state[2, j + 6, lane]
+            b2 = total2[lane] + state[3, j + 6, lane]
+            total[lane] = b - state[2, j, lane]
+            total2[lane] = b2 - state[3, j, lane]
+            share = np.floor(b * np.float32(1 / AREA) + np.float32(0.5))
+            whole = np.int32(b)
+            terms[0, j, lane] = b
+            terms[1, j, lane] = share
+            terms[2, j, lane] = b - np.float32(AREA) * share
+            terms[3, j, lane] = np.int32(AREA * np.int32(b2) - whole * whole)
+
+
+@_compiled
+def _products(sums: Floats, x_new: Floats, x_old: Floats, state: Floats) -> None:
+    """Move the column sums of xy (G, W, LANES) down a row; the rows of the queries are (G, W)."""
+    for g in range(sums.shape[0]):
+        for j in range(sums.shape[1]):
+            entering = x_new[g, j]
+            leaving = x_old[g, j]
             for lane in range(LANES):
-                value = np.int32(y[i - WINDOW, j, lane])
-                old[j, lane] = value
-                column[j, lane] -= value
-                column2[j, lane] -= value * value
-
-
-@_compiled
-def _reference_terms(column: NDArray[np.int32], column2: NDArray[np.int32], terms: Floats) -> None:
-    """From column sums (W, LANES) to B, b, r and V of each window: ``terms`` (w, 4, LANES)."""
-    for j in range(terms.shape[0]):
-        for lane in range(LANES):
-            total = np.int32(0)
-            total2 = np.int32(0)
-            for step in range(WINDOW):
-                total += column[j + step, lane]
-                total2 += column2[j + step, lane]
-            share = (total + AREA // 2) // AREA
-            terms[j, 0, lane] = total
-            terms[j, 1, lane] = share
-            terms[j, 2, lane] = total - AREA * share
-            terms[j, 3, lane] = AREA * total2 - total * total
-
-
-@_compiled
-def _products(sums: Floats, x_new: Floats, x_old: Floats, y_new: Floats, y_old: Floats) -> None:
-    """Move one query's column sums of xy (W, LANES) down a row."""
-    for j in range(sums.shape[0]):
-        entering = x_new[j]
-        leaving = x_old[j]
-        for lane in range(LANES):
-            sums[j, lane] += entering * y_new[j, lane] - leaving * y_old[j, lane]
+                sums[g, j, lane] += entering * state[0, j, lane] - leaving * state[1, j, lane]
 
 
 @_compiled
@@ -176,122 +182,108 @@ def _fraction(
 ) -> tuple[np.float32, np.float32]:
     """Numerator and denominator of S in one window."""
     two = np.float32(2)
-    b = terms[j, 0, lane]
-    k = np.float32(AREA) * (xy - a * terms[j, 1, lane]) - a * terms[j, 2, lane]
-    return (two * a * b + c1) * (two * k + c2), (b * b + mean) * (terms[j, 3, lane] + spread)
+    b = terms[0, j, lane]
+    k = np.float32(AREA) * (xy - a * terms[1, j, lane]) - a * terms[2, j, lane]
+    return (two * a * b + c1) * (two * k + c2), (b * b + mean) * (terms[3, j, lane] + spread)
 
 
 @_compiled
-def _window_row(
-    column: Floats,
-    sums: Floats,
-    means: Floats,
-    spreads: Floats,
-    terms: Floats,
-    c1: np.float32,
-    c2: np.float32,
-    score: NDArray[np.float64],
+def _add_row(
+    sums: Floats, windows: Floats, constants: Floats, terms: Floats, scores: NDArray[np.float64]
 ) -> None:
-    """Add the S of a row of windows to each lane's ``score`` (LANES,), four windows at a time."""
+    """Add the S of a row of windows to ``scores`` (G, LANES), four windows at a time.
+
+    Args:
+        sums: (G, W, LANES), from :func:`_products`.
+        windows: (G, 3, w), the queries' terms.
+        constants: (G, 2).
+        terms: (4, w, LANES), the references' terms.
+        scores: (G, LANES), changed in place.
+    """
     xy = carray(stack_lanes(), (LANES,))
     part = carray(stack_lanes(), (LANES,))
-    for lane in range(LANES):
-        xy[lane] = column[0, lane] + column[1, lane] + column[2, lane]
-        xy[lane] += column[3, lane] + column[4, lane] + column[5, lane]
-    windows = terms.shape[0]
-    for quarter in range(windows // 4):
-        j = 4 * quarter
-        a0, a1, a2, a3 = sums[j], sums[j + 1], sums[j + 2], sums[j + 3]
-        m0, m1, m2, m3 = means[j], means[j + 1], means[j + 2], means[j + 3]
-        v0, v1, v2, v3 = spreads[j], spreads[j + 1], spreads[j + 2], spreads[j + 3]
+    count = terms.shape[1]
+    for g in range(len(sums)):
+        c1, c2 = constants[g, 0], constants[g, 1]
         for lane in range(LANES):
-            s0 = xy[lane] + column[j + 6, lane]
-            s1 = s0 - column[j, lane] + column[j + 7, lane]
-            s2 = s1 - column[j + 1, lane] + column[j + 8, lane]
-            s3 = s2 - column[j + 2, lane] + column[j + 9, lane]
-            xy[lane] = s3 - column[j + 3, lane]
-            n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
-            n1, d1 = _fraction(s1, a1, m1, v1, terms, j + 1, lane, c1, c2)
-            n2, d2 = _fraction(s2, a2, m2, v2, terms, j + 2, lane, c1, c2)
-            n3, d3 = _fraction(s3, a3, m3, v3, terms, j + 3, lane, c1, c2)
-            part[lane] = (n0 * d1 + n1 * d0) / (d0 * d1) + (n2 * d3 + n3 * d2) / (d2 * d3)
-        for lane in range(LANES):
-            score[lane] += part[lane]
-    for j in range(windows // 4 * 4, windows):
-        a0, m0, v0 = sums[j], means[j], spreads[j]
-        for lane in range(LANES):
-            s0 = xy[lane] + column[j + 6, lane]
-            xy[lane] = s0 - column[j, lane]
-            n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
-            part[lane] = n0 / d0
-        for lane in range(LANES):
-            score[lane] += part[lane]
+            xy[lane] = sums[g, 0, lane] + sums[g, 1, lane] + sums[g, 2, lane]
+            xy[lane] += sums[g, 3, lane] + sums[g, 4, lane] + sums[g, 5, lane]
+        for quarter in range(count // 4):
+            j = 4 * quarter
+            a0, m0, v0 = windows[g, 0, j], windows[g, 1, j], windows[g, 2, j]
+            a1, m1, v1 = windows[g, 0, j + 1], windows[g, 1, j + 1], windows[g, 2, j + 1]
+            a2, m2, v2 = windows[g, 0, j + 2], windows[g, 1, j + 2], windows[g, 2, j + 2]
+            a3, m3, v3 = windows[g, 0, j + 3], windows[g, 1, j + 3], windows[g, 2, j + 3]
+            for lane in range(LANES):
+                s0 = xy[lane] + sums[g, j + 6, lane]
+                s1 = s0 - sums[g, j, lane] + sums[g, j + 7, lane]
+                s2 = s1 - sums[g, j + 1, lane] + sums[g, j + 8, lane]
+                s3 = s2 - sums[g, j + 2, lane] + sums[g, j + 9, lane]
+                xy[lane] = s3 - sums[g, j + 3, lane]
+                n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
+                n1, d1 = _fraction(s1, a1, m1, v1, terms, j + 1, lane, c1, c2)
+                n2, d2 = _fraction(s2, a2, m2, v2, terms, j + 2, lane, c1, c2)
+                n3, d3 = _fraction(s3, a3, m3, v3, terms, j + 3, lane, c1, c2)
+                part[lane] = (n0 * d1 + n1 * d0) / (d0 * d1) + (n2 * d3 + n3 * d2) / (d2 * d3)
+            for lane in range(scores.shape[1]):  # not LANES: LLVM unrolls that instead of vectorising
+                scores[g, lane] += part[lane]
+        for j in range(count // 4 * 4, count):
+            a0, m0, v0 = windows[g, 0, j], windows[g, 1, j], windows[g, 2, j]
+            for lane in range(LANES):
+                s0 = xy[lane] + sums[g, j + 6, lane]
+                xy[lane] = s0 - sums[g, j, lane]
+                n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
+                part[lane] = n0 / d0
+            for lane in range(scores.shape[1]):
+                scores[g, lane] += part[lane]
 
 
 @_compiled
-def _block_scores(
-    y: Bytes, ranges: NDArray[np.float64], x: Floats, sums: Floats, means: Floats, spreads: Floats
-) -> NDArray[np.float64]:
+def _block_scores(y: Bytes, queries: Queries) -> NDArray[np.float64]:
     """Mean S of each query against each reference of one block (C, H, W, LANES): (G, LANES)."""
+    pixels, windows, constants = queries
     channels, height, width = y.shape[:3]
-    rows, windows = sums.shape[2:]
-    scores = np.zeros((len(x), LANES))
-    terms = np.empty((windows, 4, LANES), np.float32)
+    rows, columns = windows.shape[1], windows.shape[4]
+    scores = np.zeros((len(constants), LANES))
+    sums = np.empty((len(constants), width, LANES), np.float32)
+    state = np.empty((4, width, LANES), np.float32)
+    terms = np.empty((4, columns, LANES), np.float32)
+    nothing = np.zeros((width, LANES), np.uint8)
     for k in range(channels):
-        products = np.zeros((len(x), width, LANES), np.float32)
-        column = np.zeros((width, LANES), np.int32)
-        column2 = np.zeros((width, LANES), np.int32)
-        new = np.empty((width, LANES), np.float32)
-        old = np.zeros((width, LANES), np.float32)
+        sums[:] = 0
+        state[:] = 0
         for i in range(height):
-            _reference_row(y[k], i, new, old, column, column2)
-            top = i - WINDOW + 1
-            if top >= 0:
-                _reference_terms(column, column2, terms)
-            for g in range(len(x)):
-                # Before the first full window "old" is all zeros, whatever row of x stands beside it.
-                _products(products[g], x[g, k, i], x[g, k, max(i - WINDOW, 0)], new, old)
-                if top >= 0:
-                    c1 = np.float32(AREA * AREA * (0.01 * ranges[g]) ** 2)
-                    c2 = np.float32(AREA * (AREA - 1) * (0.03 * ranges[g]) ** 2)
-                    at = (g, k, top)
-                    _window_row(products[g], sums[at], means[at], spreads[at], terms, c1, c2, scores[g])
-    scores /= channels * rows * windows
+            _reference_row(y[k, i], y[k, i - WINDOW] if i >= WINDOW else nothing, state)
+            # While no row leaves, the state's leaving row is zeros, whatever row of x stands beside it.
+            _products(sums, pixels[k, i], pixels[k, max(i - WINDOW, 0)], state)
+            if i >= WINDOW - 1:
+                _reference_terms(state, terms)
+                _add_row(sums, windows[k, i - WINDOW + 1], constants, terms, scores)
+    scores /= channels * rows * columns
     return scores
 
 
 @_compiled
 def best_of_blocks(
-    blocks: Bytes,
-    names: NDArray[np.int64],
-    ranges: NDArray[np.float64],
-    x: Floats,
-    sums: Floats,
-    means: Floats,
-    spreads: Floats,
-    groups: NDArray[np.int64],
+    blocks: Bytes, names: NDArray[np.int64], queries: Queries, groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The best reference for each query, the first of equals, skipping those of the query's own group.
 
     Args:
         blocks: (blocks, C, H, W, LANES), references beside each other; unused lanes hold anything.
         names: (M,) group of each reference, M ≤ blocks · LANES.
-        ranges: (G,) data ranges.
-        x: as filled in by :func:`query_terms`, like ``sums``, ``means`` and ``spreads``.
-        sums: see there.
-        means: see there.
-        spreads: see there.
+        queries: from :func:`query_terms`.
         groups: (G,) group of each query.
 
     Returns:
         (G,) the best mean S, −inf where no reference is left, and (G,) its position, −1 there.
     """
-    best = np.full(len(x), -np.inf)
-    index = np.full(len(x), -1, np.int64)
+    best = np.full(len(groups), -np.inf)
+    index = np.full(len(groups), -1, np.int64)
     for block in range(len(blocks)):
-        scores = _block_scores(blocks[block], ranges, x, sums, means, spreads)
+        scores = _block_scores(blocks[block], queries)
         first = block * LANES
-        for g in range(len(x)):
+        for g in range(len(groups)):
             for lane in range(min(LANES, len(names) - first)):
                 if scores[g, lane] > best[g] and names[first + lane] != groups[g]:
                     best[g] = scores[g, lane]

@@ -94,17 +94,10 @@ def _search(
 
     from healthgan import _ssim_kernel as kernel
 
-    height, width, channels = x.shape[1:]
-    shape = (channels, height - _WINDOW + 1, width - _WINDOW + 1)
-
     def run(task: tuple[NDArray[np.int64], _Part]) -> Best:
         members, (first, blocks, names) = task
-        pixels = np.empty((len(members), channels, height, width), np.float32)
-        sums, means, spreads = (np.empty((len(members), *shape), np.float32) for _ in range(3))
-        kernel.query_terms(x[members], ranges[members], pixels, sums, means, spreads)
-        value, position = kernel.best_of_blocks(
-            blocks, names, ranges[members], pixels, sums, means, spreads, x_codes[members]
-        )
+        prepared = kernel.query_terms(x[members], ranges[members])
+        value, position = kernel.best_of_blocks(blocks, names, prepared, x_codes[members])
         return value, np.where(position >= 0, position + first, -1)
 
     threads = get_num_threads()
