@@ -23,6 +23,8 @@ from healthgan.sources.resampling import how_resampled, resample_all
 
 MAX_BYTES = 16 * 2**30
 """The largest MedMNIST file unpacks to 15.1 GiB."""
+MAX_CLASSES = 1000
+"""More are a mistake, such as identifiers in place of labels."""
 
 
 def read_npz(
@@ -206,10 +208,11 @@ def _labels(
     if len(array) != images:
         raise InputError(f"{where} are {len(array)}, the images {images}; one label an image is needed.")
     several = array.ndim == 2 and array.shape[1] > 1
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or (several and high > 1):
-        allowed = "0 and 1" if several else "0 and up"
-        raise InputError(f"{where} run from {low} to {high}; {allowed} are allowed.")
+    low, high, top = int(array.min()), int(array.max()), 1 if several else MAX_CLASSES - 1
+    if low < 0 or high > top:
+        raise InputError(
+            f"{where} run from {low} to {high}; 0 to {top} are allowed. Number the classes from 0."
+        )
     return array.astype(np.uint8) if several else array.reshape(-1).astype(np.int64)
 
 
@@ -231,26 +234,22 @@ def _class_names(
     if given is None:
         if default is not None and (len(default) == needed if several else len(default) >= needed):
             return tuple(default)
-        _check_numbers(path, needed, several)
         return tuple(str(number) for number in range(needed))
     if given.ndim != 1 or given.dtype.kind not in "US":
         raise InputError(
             f"'{path}', 'class_names' are {given.dtype} of shape {given.shape}; strings (K,) are needed."
         )
-    names = tuple(np.char.decode(given, "utf-8").tolist() if given.dtype.kind == "S" else given.tolist())
+    try:
+        names = tuple(np.char.decode(given, "utf-8").tolist() if given.dtype.kind == "S" else given.tolist())
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"'{path}', 'class_names' are not UTF-8 ({error.reason}). Save them as strings."
+        ) from error
     if len(names) != needed if several else len(names) < needed:
         raise InputError(
             f"'{path}' has {len(names)} class names, but the labels need {needed}. Give one a class."
         )
     return names
-
-
-def _check_numbers(path: Path, classes: int, several: bool) -> None:
-    if classes > 1000 and not several:
-        raise InputError(
-            f"'{path}': the labels run up to {classes - 1}; without 'class_names' at most 999 is allowed. "
-            "Number the classes from 0, or add 'class_names'."
-        )
 
 
 def _patients(
