@@ -38,6 +38,7 @@ class Context:
     seed: int
     device: str
     workers: int
+    checkpoint_seconds: float
 
 
 def seed_for(study_seed: int, key: str) -> int:
@@ -70,6 +71,7 @@ def _train_generator(context: Context, job: Job, report: Report) -> Result:
         seed=seed_for(context.seed, job.key),
         device=_device(context),
         checkpoint=context.folder.artifact(f"generator/round-{number}.checkpoint.safetensors"),
+        checkpoint_seconds=context.checkpoint_seconds,
         progress=lambda epoch, facts: report(Step(job.key, epoch, settings.epochs, facts)),
     )
     save_generator(

@@ -170,7 +170,8 @@ def parse_protocol(text: str, origin: str) -> Protocol:
 
 def _explain(error: ValidationError) -> str:
     """The first fault in words, with the nearest valid key where a key is unknown."""
-    first = error.errors()[0]
+    unknown_first = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    first = unknown_first[0]
     place = ".".join(str(part) for part in first["loc"])
     more = f" ({error.error_count() - 1} more after it.)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":

@@ -117,7 +117,14 @@ def plan(protocol: Protocol) -> list[Job]:
 
 
 def run(
-    study: Study, out: Path, *, device: str, workers: int, report: Report, on_record: Callable[[Record], None]
+    study: Study,
+    out: Path,
+    *,
+    device: str,
+    workers: int,
+    report: Report,
+    on_record: Callable[[Record], None],
+    checkpoint_seconds: float = 60.0,
 ) -> Path:
     """Run all jobs that have no record in the folder yet.
 
@@ -128,6 +135,7 @@ def run(
         workers: processes of one thread each.
         report: called as running jobs advance.
         on_record: called with the record of every job, old ones first.
+        checkpoint_seconds: a generator in training writes its state this often.
 
     Returns:
         The run folder.
@@ -151,7 +159,14 @@ def run(
         for record in finished.values():
             on_record(record)
         context = Context(
-            study.request.protocol, folder, study.task, study.control, study.request.seed, device, workers
+            protocol=study.request.protocol,
+            folder=folder,
+            task=study.task,
+            control=study.control,
+            seed=study.request.seed,
+            device=device,
+            workers=workers,
+            checkpoint_seconds=checkpoint_seconds,
         )
         for record in run_jobs(list(study.jobs), set(finished), do_job, context, workers, report):
             folder.append(record)

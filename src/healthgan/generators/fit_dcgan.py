@@ -1,5 +1,6 @@
 """Train a DCGAN as the 2023 study did, and harvest its images as training goes on."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,9 +129,10 @@ def render(generator: Generator, noise: Tensor) -> NDArray[np.uint8]:
 
 def save_generator(generator: Generator, preset: Preset, size: int, channels: int, path: Path) -> None:
     """Write the generator's weights as safetensors, with what is needed to build it again."""
-    facts = {"format": "healthgan-dcgan-1", "preset": preset, "size": str(size), "channels": str(channels)}
+    facts = {"format": "healthgan-dcgan-1", "preset": preset, "size": size, "channels": channels}
+    metadata = {"healthgan": json.dumps(facts)}  # one entry: safetensors writes several in a random order
     tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
-    write_atomically(path, lambda part: save_file(tensors, part, metadata=facts))
+    write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
 
 
 def load_generator(path: Path, preset: Preset, size: int, channels: int) -> Generator:

@@ -1,0 +1,106 @@
+"""Jobs in worker processes: order, failure, and the end of workers whose parent is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from healthgan.executors import Job, Report, Result, Step, run_jobs
+
+
+def work(context: Path, job: Job, report: Report) -> Result:
+    """Note start and end in a file; a job may be told to fail or to wait."""
+    with (context / "log").open("a") as log:
+        log.write(f"start {job.key}\n")
+    report(Step(job.key, 1, 2, {"x": 0.5}))
+    if job.kind == "fail":
+        raise ValueError("this job fails")
+    time.sleep(job.parameters.get("seconds", 0.0))
+    with (context / "log").open("a") as log:
+        log.write(f"end {job.key}\n")
+    return {"process": os.getpid()}
+
+
+def ignore(step: Step) -> None:
+    pass
+
+
+def job(key: str, *needs: str, kind: str = "work", **parameters: float) -> Job:
+    return Job(key, kind, parameters, needs)
+
+
+def test_a_job_starts_after_what_it_needs(tmp_path) -> None:
+    jobs = [job("c", "a", "b"), job("a", seconds=0.2), job("b")]
+    records = list(run_jobs(jobs, set(), work, tmp_path, 2, ignore))
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log.index("start c") > max(log.index("end a"), log.index("end b"))
+    assert [record["key"] for record in records][-1] == "c"
+    assert all(record["time_seconds"] >= 0 and record["kind"] == "work" for record in records)
+
+
+def test_two_workers_work_at_once(tmp_path) -> None:
+    records = list(run_jobs([job("a", seconds=1), job("b", seconds=1)], set(), work, tmp_path, 2, ignore))
+    assert len({record["process"] for record in records}) == 2
+    log = (tmp_path / "log").read_text().splitlines()
+    assert {line.split()[0] for line in log[:2]} == {"start"}
+
+
+def test_finished_jobs_do_not_run_again(tmp_path) -> None:
+    records = list(run_jobs([job("a"), job("b", "a")], {"a"}, work, tmp_path, 1, ignore))
+    assert [record["key"] for record in records] == ["b"]
+    assert "a" not in (tmp_path / "log").read_text().split()
+
+
+def test_nothing_to_do_starts_no_process(tmp_path) -> None:
+    assert list(run_jobs([job("a")], {"a"}, work, tmp_path, 1, ignore)) == []
+
+
+def test_steps_are_reported(tmp_path) -> None:
+    steps: list[Step] = []
+    list(run_jobs([job("a")], set(), work, tmp_path, 1, steps.append))
+    assert steps == [Step("a", 1, 2, {"x": 0.5})]
+
+
+def test_a_failing_job_ends_the_whole(tmp_path) -> None:
+    jobs = [job("a", kind="fail"), job("b", "a")]
+    with pytest.raises(ValueError, match="this job fails"):
+        list(run_jobs(jobs, set(), work, tmp_path, 1, ignore))
+    assert "b" not in (tmp_path / "log").read_text().split()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_executors import ignore, job, run_jobs, work
+if __name__ == "__main__":
+    list(run_jobs([job("a", seconds=60)], set(), work, Path(sys.argv[1]), 1, ignore))
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, script, tmp_path, Path(__file__).parent])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "log").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    assert children
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    while any(alive(int(child)) for child in children):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False

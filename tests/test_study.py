@@ -1,0 +1,264 @@
+"""A whole small study: its records, its resumption, and what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_protocol, write_blobs
+
+from healthgan import study as studies
+from healthgan.errors import InputError
+from healthgan.protocol import load_protocol, to_toml
+from healthgan.run import RunFolder, without_times
+
+DRIVER = """
+import sys
+from pathlib import Path
+from healthgan import study
+from healthgan.protocol import load_protocol
+if __name__ == "__main__":
+    source, protocol, out = sys.argv[1:4]
+    prepared = study.prepare(study.Request(source, load_protocol(protocol)))
+    study.run(prepared, Path(out), device="cpu", workers=2, report=lambda step: None,
+              on_record=lambda record: None, checkpoint_seconds=0)
+"""
+
+
+def run(source: Path, out: Path, workers: int = 2, **changes: dict[str, object]) -> RunFolder:
+    prepared = studies.prepare(studies.Request(str(source), tiny_protocol(**changes)))
+    studies.run(prepared, out, device="cpu", workers=workers, report=lambda _: None, on_record=lambda _: None)
+    return RunFolder(out)
+
+
+@pytest.fixture(scope="session")
+def finished(blobs, tmp_path_factory) -> RunFolder:
+    """A study that ran through."""
+    return run(blobs, tmp_path_factory.mktemp("study") / "run")
+
+
+@pytest.fixture(scope="session")
+def records(finished) -> dict[str, dict]:
+    return {record["key"]: record for record in finished.records()}
+
+
+def test_every_job_has_one_record(finished, records) -> None:
+    keys = [record["key"] for record in finished.records()]
+    assert sorted(keys) == sorted({"task", *(job.key for job in studies.plan(tiny_protocol()))})
+
+
+def test_counts(records) -> None:
+    real, generated = records["classifier/real/0.00"], records["classifier/generated/0.00"]
+    assert (real["real"], real["generated"], real["train_images"], real["test_images"]) == (24, 0, 48, 32)
+    accepted = records["likeness"]["accepted"]["0.00"]
+    assert generated["accepted"] == accepted > 0
+    assert generated["generated"] == min(accepted, 60 - 24)
+    assert generated["train_images"] == 2 * (24 + generated["generated"])
+    assert records["likeness"]["harvested"] == 2 * 2 * 16
+
+
+def test_a_floor_that_nothing_reaches_has_a_row_and_no_model(records) -> None:
+    empty = records["classifier/generated/0.99"]
+    assert (empty["accepted"], empty["generated"]) == (0, 0)
+    assert "test_accuracy" not in empty
+    assert empty["artifacts"] == {}
+
+
+def test_scores_follow_from_the_predictions(finished, records) -> None:
+    record = records["classifier/generated/0.00"]
+    with np.load(finished.artifact("predictions/classifier-generated-0.00.npz")) as file:
+        right = (file["score"] > 0.5) == (file["label"] == 1)
+    assert record["test_accuracy"] == right.mean()
+    folds = record["folds"]
+    assert record["val_accuracy"] == pytest.approx(np.mean([fold["val_accuracy"] for fold in folds]))
+    assert sum(fold["val_images"] for fold in folds) == record["train_images"] + record["val_images"]
+
+
+def test_the_real_arm_repeats_one_condition_with_other_seeds(records) -> None:
+    one, two = records["classifier/real/0.00"], records["classifier/real/0.02"]
+    assert one["train_images"] == two["train_images"]
+    assert one["artifacts"].keys() != two["artifacts"].keys()
+    assert list(one["artifacts"].values()) != list(two["artifacts"].values())
+
+
+def test_the_candidates_are_what_the_records_say(finished, records) -> None:
+    with np.load(finished.artifact("synthetic/candidates.npz")) as file:
+        stored = dict(file)
+    assert len(stored["images"]) == records["likeness"]["candidates"]
+    assert len(np.unique(stored["images"], axis=0)) == len(stored["images"])
+    assert set(stored["epoch"]) == {2, 3}
+    with np.load(finished.artifact("synthetic/round-1.npz")) as file:
+        history = file["history"]
+    for number in np.flatnonzero(stored["round"] == 1):
+        image = history[stored["epoch"][number], stored["vector"][number]]
+        assert np.array_equal(image, stored["images"][number])
+
+
+def test_the_same_command_again_runs_nothing(blobs, finished) -> None:
+    before = finished.records_file.read_bytes()
+    run(blobs, finished.path)
+    assert finished.records_file.read_bytes() == before
+
+
+def test_one_worker_gives_the_same(blobs, finished, tmp_path) -> None:
+    assert without_times(run(blobs, tmp_path / "run", workers=1).records()) == without_times(
+        finished.records()
+    )
+
+
+def test_another_seed_gives_another_study(blobs, finished, tmp_path) -> None:
+    request = studies.Request(str(blobs), tiny_protocol(), seed=1)
+    other = studies.prepare(request)
+    with pytest.raises(InputError, match="other settings"):
+        studies.run(
+            other, finished.path, device="cpu", workers=1, report=lambda _: None, on_record=lambda _: None
+        )
+    seeds = {
+        studies.settings_toml(studies.prepare(studies.Request(str(blobs), tiny_protocol(), seed=s)))
+        for s in (0, 1)
+    }
+    assert len(seeds) == 2
+
+
+def test_a_damaged_artefact_is_made_again(blobs, finished, tmp_path) -> None:
+    copy = run(blobs, tmp_path / "run")
+    copy.artifact("synthetic/candidates.npz").write_bytes(b"damaged")
+    run(blobs, copy.path)
+    assert without_times(copy.records()) == without_times(finished.records())
+    assert len(copy.records()) == len(finished.records()) + 1
+    assert set(copy.finished()) == set(finished.finished())
+
+
+def no_record(out: Path) -> bool:
+    return (out / ".lock-holder").exists()
+
+
+def checkpoint(out: Path) -> bool:
+    return (out / "artifacts/generator/round-1.checkpoint.safetensors").exists()
+
+
+def after(*keys: str) -> Callable[[Path], bool]:
+    def reached(out: Path) -> bool:
+        found = {record["key"] for record in RunFolder(out).records()}
+        return found.issuperset(keys)
+
+    return reached
+
+
+STAGES = {
+    "start": no_record,
+    "generator": checkpoint,
+    "second generator": after("generator/0"),
+    "likeness": after("generator/0", "generator/1"),
+    "real or synthetic": after("likeness"),
+    "generated classifier": after("real-or-synthetic"),
+    "real classifier": after("classifier/generated/0.02"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_study_goes_on_to_the_same_result(stage, blobs, finished, tmp_path) -> None:
+    protocol, script, out = tmp_path / "tiny.toml", tmp_path / "driver.py", tmp_path / "run"
+    protocol.write_text(to_toml(tiny_protocol()))
+    script.write_text(DRIVER)
+    command = [sys.executable, script, blobs, protocol, out]
+    study = subprocess.Popen(command)
+    deadline = time.monotonic() + 120
+    while not STAGES[stage](out):
+        assert study.poll() is None, "the study ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(study.pid, signal.SIGKILL)
+    study.wait()
+    killed_with = {record["key"] for record in RunFolder(out).records()}
+    assert len(killed_with) < len(finished.records()), "nothing was left to do"
+    subprocess.run(command, check=True, timeout=120)
+    folder = RunFolder(out)
+    assert without_times(folder.records()) == without_times(finished.records())
+    keys = [record["key"] for record in folder.records()]
+    assert len(keys) == len(set(keys)), "a finished job ran twice"
+    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob("*checkpoint*"))
+
+
+def test_dry_run_counts_at_the_official_size(tmp_path) -> None:
+    """A file of ChestMNIST's layout and counts, made of noise, gives the published sets."""
+    rng = np.random.default_rng(0)
+    counts = {"train": (78468, 1950), "val": (11219, 240), "test": (22433, 582)}
+    arrays = {}
+    for split, (images, cardiomegaly) in counts.items():
+        arrays[f"{split}_images"] = rng.integers(0, 256, (images, 28, 28), np.uint8)
+        labels = np.zeros((images, 14), np.uint8)
+        labels[rng.permutation(images)[:cardiomegaly], 1] = 1
+        labels[rng.permutation(images)[: images // 3], 2] = 1
+        arrays[f"{split}_labels"] = labels
+    np.savez(tmp_path / "chestmnist.npz", **arrays)
+    protocol = load_protocol("paper").model_copy(update={"control": None})
+    prepared = studies.prepare(
+        studies.Request(str(tmp_path / "chestmnist.npz"), protocol, rare="cardiomegaly")
+    )
+    counted = prepared.facts["main"]["counts"]
+    assert [counted[split]["balanced"] for split in counts] == [3900, 480, 1164]
+    assert prepared.task.reference == "normal"
+
+
+def test_normals_are_the_first_in_the_file(blobs) -> None:
+    prepared = studies.prepare(studies.Request(str(blobs), tiny_protocol()))
+    with np.load(blobs) as file:
+        expected = np.flatnonzero(file["train_labels"].ravel() == 0)[:24]
+    assert np.array_equal(prepared.task.balanced("train")[1].image, expected)
+
+
+def test_control_is_topped_up_with_the_main_sources_normals(blobs, tmp_path) -> None:
+    counts = {"train": (40, 10), "val": (10, 4), "test": (8, 2)}
+    control = write_blobs(tmp_path / "control.npz", seed=1, counts=counts)
+    settings = {"source": str(control), "rare": "wide", "reference": "narrow", "top_up": True}
+    prepared = studies.prepare(studies.Request(str(blobs), tiny_protocol(control=settings)))
+    balanced = {split: counts["balanced"] for split, counts in prepared.facts["control"]["counts"].items()}
+    assert balanced == {"train": 80, "val": 20, "test": 16}
+    own, added = (
+        prepared.control.references["train"].first(10),
+        prepared.control.references["train"].take(np.arange(10, 40)),
+    )
+    with np.load(control) as file:
+        assert np.array_equal(own.pixels[..., 0], file["train_images"][40:])
+    assert np.array_equal(added.pixels, prepared.task.references["train"].pixels[:30])
+    assert set(own.patient).isdisjoint(added.patient)
+
+
+def test_control_of_another_size_is_refused(blobs, tmp_path) -> None:
+    control = write_blobs(tmp_path / "control.npz", size=20)
+    settings = {"source": str(control), "rare": "wide", "reference": "narrow", "top_up": True}
+    with pytest.raises(InputError, match=r"\(20, 20, 1\)"):
+        studies.prepare(studies.Request(str(blobs), tiny_protocol(control=settings)))
+
+
+def test_manifest_tells_versions_and_code(finished) -> None:
+    start = json.loads((finished.path / "manifest.json").read_text())["starts"][0]
+    assert start["packages"]["torch"]
+    assert len(start["code"]) == 64
+    assert start["code"] == studies.code_digest()
+
+
+def test_cuda_is_refused_where_there_is_none(blobs, tmp_path) -> None:
+    import torch
+
+    assert not torch.cuda.is_available(), "this test is for machines without a GPU"
+    prepared = studies.prepare(studies.Request(str(blobs), tiny_protocol()))
+    with pytest.raises(InputError, match="no CUDA device"):
+        studies.run(
+            prepared,
+            tmp_path / "run",
+            device="cuda",
+            workers=1,
+            report=lambda _: None,
+            on_record=lambda _: None,
+        )
+    assert not (tmp_path / "run").exists()
