@@ -48,7 +48,7 @@ def show(
         str, typer.Argument(help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.")
     ],
     size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the phantom.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the phantom.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """What a source holds: images a split and class, patients, duplicates inside and across splits."""

@@ -413,7 +413,8 @@ CSV = {
 NAMES = {
     "nothing": ("", r"'' is neither a name nor a file or folder that exists\. A source is one of phantom"),
     "typing error": ("pneumonamnist", r"Did you mean pneumoniamnist\?"),
-    "capitals": ("ChestMNIST", r"Did you mean chestmnist or"),
+    "capitals": ("ChestMNIST", r"Did you mean chestmnist\?"),
+    "beginning": ("organ", r"Did you mean organamnist or organcmnist or organsmnist\?"),
     "unknown size": ("chestmnist@32", r"asks for size '32'; MedMNIST has 28, 64, 128, 224"),
     "size no number": ("chestmnist@", r"asks for size ''|is neither"),
     "size of the phantom": ("phantom@64", r"Did you mean phantom\?"),

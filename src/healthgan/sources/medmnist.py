@@ -98,7 +98,9 @@ def parse(source: str) -> tuple[str, int]:
 def suggestion(text: str) -> str:
     """What may have been meant by a source that is none."""
     known = ["phantom", *datasets()]
-    near = difflib.get_close_matches(text.lower().partition("@")[0], known, n=3, cutoff=0.7)
+    start = text.lower().partition("@")[0]
+    near = [name for name in known if start and name.startswith(start)]
+    near = near or difflib.get_close_matches(start, known, n=3, cutoff=0.7)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return (
         f"{hint}A source is one of {', '.join(known)}, or the path of an .npz file, "
