@@ -19,7 +19,7 @@ from healthgan.errors import InputError
 
 MIN_RANGE, MAX_RANGE = 0.001, 65535.0
 _WINDOW = 7
-_CHUNK_BYTES = 32 << 20  # references laid out for the kernel at a time
+_CHUNK_BYTES = 16 << 20  # references laid out for the kernel at a time
 _GROUP_BYTES = 16 << 20  # what a thread keeps of the queries it works on
 _GROUP_SIZE = 32  # queries at a time at most: enough to share the work done once a reference
 
