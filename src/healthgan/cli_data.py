@@ -110,7 +110,9 @@ def shown(text: str) -> str:
     """Text of the user's made safe for the terminal: no control characters, no Rich markup."""
     from rich.markup import escape
 
-    return escape("".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text))
+    from healthgan.sources import printable
+
+    return escape(printable(text))
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

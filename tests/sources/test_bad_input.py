@@ -423,7 +423,8 @@ NAMES = {
         r"'no/such/folder' is neither a name nor a file or folder that exists",
     ),
     "name too long": ("a" * 5000, r"is neither a name nor"),
-    "NUL": ("a\0b", r"is neither a name nor"),
+    "NUL": ("a\0b", r"'a\\x00b' is neither a name nor"),
+    "escape sequence": ("\x1b[31mred\n", r"'\\x1b\[31mred\\x0a' is neither a name nor"),
     "device": ("/dev/null", r"'/dev/null' is a file of another kind"),
 }
 
@@ -473,6 +474,31 @@ def test_an_encrypted_file(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"'train_images' is encrypted"):
         load(str(path))
+
+
+def test_a_directory_that_promises_more_than_there_is(tmp_path):
+    """The zip's directory and the array's header agree on a size that the data do not have."""
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train_images.npy", header((9, 16, 16)) + bytes(10))
+        archive.writestr("train_labels.npy", header((9,)) + bytes(9))
+    data = bytearray(path.read_bytes())
+    start = data.find(b"PK\x01\x02") + 24
+    data[start : start + 4] = (len(header((9, 16, 16))) + 9 * 16 * 16).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(
+        InputError, match=r"'train_images' cannot be read \(.*2304.*\)\. Write the file again"
+    ):
+        load(str(path))
+
+
+def test_an_array_larger_than_memory(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(npz.npy, "read_array", refuse)
+    with pytest.raises(InputError, match=r"'train_images' needs 0\.0 GiB, more than this computer has free"):
+        load(str(saved()(tmp_path)))
 
 
 def test_more_than_memory_should_hold(tmp_path, monkeypatch):

@@ -164,6 +164,23 @@ def test_patients_of_a_manifest_go_before_dicoms(tmp_path):
     assert load(str(tmp_path / "list.csv"))["train"].patients.tolist() == [0, 1]
 
 
+def test_no_message_quotes_the_file(tmp_path, caplog, capfd):
+    """pydicom's errors and warnings name values, and those may be a patient's."""
+    path = write(tmp_path / "a.dcm", VALUES, PatientName="Miller^Ann")
+    data = bytearray(path.read_bytes())
+    swallowed = (
+        len(data) - 140
+    ) // 4 * 4 - 1  # the first value, a number of 4 bytes, now takes in nearly all
+    data[138:140] = swallowed.to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read as DICOM") as caught:
+        read_dicom(path)
+    assert "Miller" in str(caught.value.__cause__)
+    assert "Miller" not in str(caught.value)
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
 def test_without_pydicom_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     path = write(tmp_path / "a.dcm", VALUES)
     monkeypatch.setitem(sys.modules, "pydicom", None)
@@ -191,20 +208,26 @@ def cut(path):
         (lambda p: p.write_bytes(b"no dicom at all" * 20), r"is not a DICOM file"),
         (lambda p: p.write_bytes(b""), r"is not a DICOM file"),
         (cut, r"cannot be read as DICOM .*Repair"),
-        (compressed, r"compressed in a way that no installed decoder reads .*uncompressed"),
+        (compressed, r"compressed in a way that no installed decoder reads\. Save it uncompressed"),
         (lambda p: write(p, VALUES, PixelData=None), r"DICOM without a picture"),
-        (lambda p: write(p, VALUES, Rows=None), r"cannot be read as DICOM .*Rows"),
+        (lambda p: write(p, VALUES, Rows=None), r"is DICOM without Rows\. Repair"),
         (lambda p: write(p, VALUES, Rows=65535, Columns=65535), r"65535×65535 pixels; .*Resample"),
         (lambda p: write(p, VALUES, NumberOfFrames=3), r"holds 3 frames; one is read"),
         (
             lambda p: write(p, VALUES, PhotometricInterpretation="PALETTE COLOR"),
             r"colours of kind PALETTE COLOR",
         ),
-        (lambda p: write(p, VALUES, PhotometricInterpretation=None), r"cannot be read as DICOM"),
-        (lambda p: write(p, VALUES, WindowCenter=1, WindowWidth=0), r"LINEAR with width 0 is not defined"),
+        (
+            lambda p: write(p, VALUES, PhotometricInterpretation=None),
+            r"is DICOM without PhotometricInterpretation",
+        ),
+        (
+            lambda p: write(p, VALUES, WindowCenter=1, WindowWidth=0),
+            r"VOI function LINEAR with width 0; .*defined",
+        ),
         (
             lambda p: write(p, VALUES, WindowCenter=1, WindowWidth=9, VOILUTFunction="CUBIC"),
-            r"function CUBIC",
+            r"VOI function CUBIC with width 9",
         ),
         (lambda p: write(p, np.zeros((*SHAPE, 3), np.uint16)), r"uint16 colours"),
     ],

@@ -144,6 +144,17 @@ def test_quiet_download(folder, monkeypatch, capsys):
     assert [file.name for file in folder.iterdir()] == ["pneumoniamnist_64.npz"]
 
 
+def test_resampling_points_to_the_official_images_of_that_size(folder, monkeypatch):
+    body = official_layout()
+    with serving(sends(body)) as (url, _):
+        official_at(monkeypatch, url, body)
+        assert load("pneumoniamnist", size=64, progress=False).notes == (
+            "28×28 pixels interpolated linearly to 64×64",
+            "'pneumoniamnist@64' has the official images of this size",
+        )
+        assert load("pneumoniamnist", size=28).notes == ()
+
+
 def test_bar_on_a_terminal(folder, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     body = official_layout()

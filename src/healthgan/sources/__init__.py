@@ -22,6 +22,18 @@ def load(source: str, *, size: int | None = None, seed: int = 0, progress: bool 
     """
     if size is not None and not MIN_SIZE <= size <= MAX_SIZE:
         raise InputError(f"Size {size} is not possible; {MIN_SIZE} to {MAX_SIZE} pixels a side are allowed.")
+    try:
+        return _load(source, size, seed, progress)
+    except InputError as error:
+        raise InputError(printable(str(error))) from error
+
+
+def printable(text: str) -> str:
+    """Text of the user's as one line without control characters, which could write to the terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def _load(source: str, size: int | None, seed: int, progress: bool) -> Collection:
     if source == "phantom":
         from healthgan.sources.phantom import phantom
 

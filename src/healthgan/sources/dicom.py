@@ -1,6 +1,9 @@
 """DICOM files (extra ``dicom``): pixels through modality and VOI LUT to 8 bits, and no identifier kept."""
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
-from healthgan.sources.pictures import Picture, as_picture
+from healthgan.sources.pictures import DECODER_ERRORS, Picture, as_picture
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -29,43 +32,52 @@ def read_dicom(path: Path) -> Picture:
     """
     try:
         import pydicom
-        from pydicom.errors import InvalidDicomError
+        from pydicom.errors import BytesLengthException, InvalidDicomError
     except ImportError as error:
         raise InputError(f"Reading '{path}' needs pydicom: pip install 'healthgan[dicom]'.") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on values that bend the standard but are not used
+    with _silence():
         try:
             file = pydicom.dcmread(path)
             _check(path, file)
             patient = str(file.get("PatientID") or "").strip() or None
             if file.PhotometricInterpretation in COLOUR:
                 return as_picture(_eight_bits(path, file), patient=patient)
-            pixels, notes = _grey(file)
+            pixels, notes = _grey(path, file)
         except InputError:
             raise
         except InvalidDicomError as error:
             raise InputError(f"'{path}' is not a DICOM file. Repair or remove it.") from error
         except RuntimeError as error:
             raise InputError(
-                f"'{path}' is compressed in a way that no installed decoder reads ({_first_line(error)}). "
+                f"'{path}' is compressed in a way that no installed decoder reads. "
                 "Save it uncompressed, or pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg."
             ) from error
-        except (
-            OSError,
-            EOFError,
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            NotImplementedError,
-        ) as error:
+        except (*DECODER_ERRORS, BytesLengthException) as error:
+            # pydicom's own words may quote the file, names of patients included
             raise InputError(
-                f"'{path}' cannot be read as DICOM ({_first_line(error)}). Repair, convert or remove it."
+                f"'{path}' cannot be read as DICOM ({type(error).__name__}). Repair, convert or remove it."
             ) from error
     return as_picture(pixels, notes, patient)
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep pydicom from warning of values that bend the standard but are not used, and from naming them."""
+    logger = logging.getLogger("pydicom")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
 def _check(path: Path, file: "Dataset") -> None:
+    missing = [name for name in ("Rows", "Columns", "PhotometricInterpretation") if file.get(name) is None]
+    if "PixelData" in file and missing:
+        raise InputError(f"'{path}' is DICOM without {' and '.join(missing)}. Repair, convert or remove it.")
     if "PixelData" not in file:
         raise InputError(f"'{path}' is DICOM without a picture. Remove it.")
     frames = int(file.get("NumberOfFrames") or 1)
@@ -94,7 +106,7 @@ def _eight_bits(path: Path, file: "Dataset") -> NDArray[np.uint8]:
     return np.asarray(pixels, np.uint8)
 
 
-def _grey(file: "Dataset") -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def _grey(path: Path, file: "Dataset") -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """(H, W) and what was done."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
@@ -104,7 +116,7 @@ def _grey(file: "Dataset") -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         unit = apply_voi(values, file).astype(np.float64) / (2 ** int(lut[0].LUTDescriptor[2]) - 1)
         note = "DICOM grey scaled by its VOI LUT"
     elif file.get("WindowCenter") is not None and file.get("WindowWidth") is not None:
-        unit = _window(values.astype(np.float64), file)
+        unit = _window(path, values.astype(np.float64), file)
         note = "DICOM grey scaled by its first VOI window"
     else:
         low, high = float(values.min()), float(values.max())
@@ -119,13 +131,16 @@ def _grey(file: "Dataset") -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     )
 
 
-def _window(values: NDArray[np.float64], file: "Dataset") -> NDArray[np.float64]:
+def _window(path: Path, values: NDArray[np.float64], file: "Dataset") -> NDArray[np.float64]:
     """Values as 0…1 of the window's output range (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
     center, width = (float(np.atleast_1d(file[key].value)[0]) for key in ("WindowCenter", "WindowWidth"))
     function = file.get("VOILUTFunction") or "LINEAR"
     least = 1.0 if function == "LINEAR" else np.finfo(np.float64).tiny
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or width < least:
-        raise ValueError(f"VOI function {function} with width {width:g} is not defined")
+        raise InputError(
+            f"'{path}' has VOI function {function} with width {width:g}; LINEAR of width 1 and up, and LINEAR_EXACT "
+            "and SIGMOID of more than 0 are defined. Correct or convert it."
+        )
     if function == "SIGMOID":
         unit: NDArray[np.float64] = 1 / (1 + np.exp((-4 * (values - center) / width).clip(-700, 700)))
         return unit
@@ -134,7 +149,3 @@ def _window(values: NDArray[np.float64], file: "Dataset") -> NDArray[np.float64]
     if width == 0:
         return (values > center).astype(np.float64)
     return (values - center) / width + 0.5
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

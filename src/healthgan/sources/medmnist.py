@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -181,9 +181,12 @@ def load_medmnist(source: str, *, size: int | None = None, progress: bool = True
     name, own_size = parse(source)
     path = fetch(name, own_size, progress=progress)
     known = datasets()[name]
-    return read_npz(
+    found = read_npz(
         path, size=size, name=source, class_names=known.class_names, md5=known.files[own_size].md5
     )
+    if size in SIZES and size != own_size:
+        found = replace(found, notes=(*found.notes, f"'{name}@{size}' has the official images of this size"))
+    return found
 
 
 def _check_md5(path: Path, expected: str) -> None:

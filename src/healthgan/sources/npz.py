@@ -7,6 +7,7 @@ Keys: ``{train,val,test}_images`` (N, H, W) or (N, H, W, 1 or 3) uint8 and ``{tr
 
 import hashlib
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -96,9 +97,11 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
                 {key: _read_member(path, key, archive, info) for key, info in used.items()},
                 sorted(set(members) - wanted),
             )
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"There is no file '{path}'. Check the path.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError) as error:
         raise InputError(
             f"'{path}' is damaged or not an .npz file ({error}). Copy or download it again, "
             "or write it with numpy.savez_compressed."
@@ -161,6 +164,11 @@ def _read_member(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.Z
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         except ValueError as error:
             raise InputError(f"'{path}', '{key}' cannot be read ({error}). Write the file again.") from error
+        except MemoryError as error:
+            raise InputError(
+                f"'{path}', '{key}' needs {declared / 2**30:.1f} GiB, more than this computer has free. "
+                "Keep fewer or smaller images."
+            ) from error
     return array
 
 

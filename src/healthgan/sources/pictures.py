@@ -18,8 +18,20 @@ PICTURE_SUFFIXES = PILLOW_SUFFIXES | DICOM_SUFFIXES
 
 _ORIENTATION = 0x0112  # EXIF
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF
-_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
-"""What Pillow raises on files that are no pictures or are damaged."""
+DECODER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow and pydicom have been seen to raise on damaged files, and its kin."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def read_picture(path: Path) -> Picture:
             raise InputError(
                 f"'{path}' is larger than {Image.MAX_IMAGE_PIXELS} pixels ({error}). Resample it first."
             ) from error
-        except _PILLOW_ERRORS as error:
+        except DECODER_ERRORS as error:
             raise InputError(
                 f"'{path}' cannot be read as PNG, JPEG or TIFF ({error}). Repair, convert or remove it."
             ) from error
