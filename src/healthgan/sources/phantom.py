@@ -1,34 +1,34 @@
 """Simulated frontal chest X-rays: images for which the truth is known, with no data and no network.
 
-A patient is a schematic chest (:mod:`healthgan.sources.thorax`) drawn from a seed of its own; an image is that
-chest in one pose, breath and exposure, with the noise of a detector. The label follows from the cardiothoracic
+A patient is a schematic chest (:mod:`healthgan.sources.thorax`) with a seed of its own; an image is that chest in
+one pose, breath and exposure, with the noise of a detector. The label follows from the cardiothoracic
 ratio, the heart's largest width over the inner width of the thorax: more than 0.5 is cardiomegaly (Danzer, The
 cardiothoracic ratio, Am J Med Sci 157, 1919). ``benchmarks/phantom.py`` measures how hard the task is and how
-alike the images are; docs/phantom.md has the figures.
+alike the images are.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from healthgan.errors import InputError
 from healthgan.images import MAX_SIZE, MIN_SIZE, SPLITS, Collection, ImageSet, Split
-from healthgan.sources.thorax import WAVES, Chest, Pose, attenuation
+from healthgan.sources.phantom_patients import make_patients, patient_draws
+from healthgan.sources.thorax import Chest, Floats, Pose, attenuation
 
 CLASSES = ("normal", "cardiomegaly")
-RATIO_LIMIT = 0.5
-"""A cardiothoracic ratio above this is cardiomegaly."""
 LABEL_NOISE = 0.05
 """Share of patients with the wrong label."""
 IMAGES_PER_PATIENT = 1.7
 
-_RATIO = ((0.42, 0.040), (0.58, 0.045))  # mean and standard deviation before the cut at 0.5, by true class
 _PATIENT, _IMAGE = 0, 1  # what a seed is for
-_AGES = ("18-44", "45-64", "65-90")
+_IMAGE_DRAWS = 10  # what an image takes besides its noise
+_MOTTLE = np.float32(0.004)  # standard deviation of the noise at 28 pixels, in units of attenuation
+_BLUR = 96  # pixels a side beyond which the detector's own blur limits the noise
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,10 @@ def _label_images(
     owners: list[int] = []
     while len(owners) < count:
         rng = _generator(seed, split, label, _PATIENT, len(draws))
-        owners += [len(draws)] * int(rng.geometric(1 / images_per_patient))
-        draws.append(_patient_draw(rng))
+        draws.append(patient_draws(rng))
+        owners += [len(draws) - 1] * int(rng.geometric(1 / images_per_patient))
     owner = np.array(owners[:count], np.int64)
-    patients = _patients(np.reshape(draws, (-1, _PATIENT_DRAWS)), label, label_noise)
+    patients = make_patients(draws, label, label_noise)
     views = np.empty((count, _IMAGE_DRAWS), np.float32)
     noise = np.empty((count, size, size), np.float32)
     for i in range(count):
@@ -173,155 +173,34 @@ def _generator(seed: int, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-_NORMALS, _UNIFORMS = 26, 5
-_PATIENT_DRAWS = _NORMALS + _UNIFORMS + 3 * WAVES
-_IMAGE_DRAWS = 12
-
-
-def _patient_draw(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Standard normal numbers, then uniform ones."""
-    return np.concatenate(
-        [
-            rng.standard_normal(_NORMALS, dtype=np.float32),
-            rng.random(_UNIFORMS + 3 * WAVES, dtype=np.float32),
-        ]
-    )
-
-
-@dataclass(frozen=True)
-class _Patients:
-    chest: Chest
-    columns: Mapping[str, NDArray[np.str_]]
-
-
-def _patients(draws: NDArray[np.float32], label: int, label_noise: float) -> _Patients:
-    """Turn (P, draws) into P patients of one label."""
-    uniform = iter(draws[:, _NORMALS : _NORMALS + _UNIFORMS].T)
-    ill = (next(uniform) < label_noise) != bool(label)
-    ratio = _ratio(ill, next(uniform))
-    female = next(uniform) < 0.45
-    age = np.digitize(next(uniform), (0.35, 0.75))
-    gas = next(uniform)
-    waves = draws[:, _NORMALS + _UNIFORMS :].reshape(-1, WAVES, 3)
-    chest = _chest(draws[:, :_NORMALS], ratio.astype(np.float32), female, age, gas, _wave_vectors(waves))
-    columns = {
-        "ctr": np.array([f"{r:.3f}" for r in ratio], np.str_),
-        "sex": np.where(female, "F", "M"),
-        "age_band": np.array(_AGES, np.str_)[age],
-    }
-    return _Patients(chest, columns)
-
-
-def _ratio(ill: NDArray[np.bool_], uniform: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cardiothoracic ratios with three decimals: normal distributions cut at the limit."""
-    mean, sd = (np.where(ill, high, low) for low, high in zip(*_RATIO, strict=True))
-    limit = ndtr((RATIO_LIMIT - mean) / sd)
-    low, high = np.where(ill, limit, 0.0), np.where(ill, 1.0, limit)
-    place = np.clip(low + (high - low) * uniform, 1e-4, 1 - 1e-4)
-    ratio = np.round(mean + sd * ndtri(place), 3)
-    return np.where(ill, np.maximum(ratio, RATIO_LIMIT + 0.001), np.minimum(ratio, RATIO_LIMIT))
-
-
-def _wave_vectors(uniform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Waves of 1 to 12 cycles a unit in all directions, coarse ones more often: about 1 / f³ a unit of area."""
-    cycles = 12.0 ** (uniform[..., 0] ** 1.4)
-    angle = 2 * np.pi * uniform[..., 1]
-    return np.stack([cycles * np.cos(angle), cycles * np.sin(angle), uniform[..., 2]], axis=-1).astype(
-        np.float32
-    )
-
-
-def _chest(
-    normals: NDArray[np.float32],
-    ratio: NDArray[np.float32],
-    female: NDArray[np.bool_],
-    age: NDArray[np.int64],
-    gas: NDArray[np.float32],
-    waves: NDArray[np.float32],
-) -> Chest:
-    column = iter(normals.T)
-
-    def vary(mean: float, sd: float, reach: float = 2.5) -> NDArray[np.float32]:
-        return (mean + sd * np.clip(next(column), -reach, reach)).astype(np.float32)
-
-    thorax = vary(0.66, 0.045) - np.float32(0.02) * female
-    heart_width = 2 * thorax * ratio
-    diaphragm = vary(0.36, 0.085)
-    habitus = np.clip(next(column), -2, 2.5)
-    return Chest(
-        thorax=thorax,
-        apex=vary(-0.74, 0.05),
-        diaphragm=diaphragm,
-        dome=vary(0.62, 0.15),
-        tilt=vary(0.065, 0.02),
-        heart_width=heart_width,
-        heart_height=vary(0.60, 0.04) + np.float32(0.25) * (heart_width - np.float32(0.6)),
-        heart_slant=vary(0.35, 0.10, 2),
-        heart_left=vary(0.635, 0.03),
-        mediastinum=vary(0.115, 0.015) + np.float32(0.008) * age,
-        knob=vary(0.065, 0.01) + np.float32(0.012) * age,
-        neck=vary(0.24, 0.025) + np.float32(0.02) * habitus,
-        shoulder=vary(-0.80, 0.05),
-        body=np.float32(0.18) + np.float32(0.05) * habitus,
-        arms=vary(0.20, 0.15),
-        fat=vary(0.62, 0.03) + np.float32(0.03) * habitus,
-        breast=(female * vary(0.10, 0.04)).clip(0),
-        breast_low=vary(0.28, 0.07),
-        stomach=(np.float32(0.25) * (gas - np.float32(0.4))).clip(0),
-        gas=vary(0.03, 0.04).clip(0),
-        rib_gap=vary(0.175, 0.012),
-        rib_phase=vary(0.0, 1.0),
-        rib_slope=vary(0.14, 0.03),
-        bone=vary(0.085, 0.02),
-        collar=vary(-0.55, 0.04),
-        lung_air=vary(0.33, 0.035),
-        haze=vary(0.04, 0.05).clip(0),
-        texture=vary(0.033, 0.008),
-        waves=waves,
-    )
-
-
 def _films(
-    chest: Chest,
-    owner: NDArray[np.int64],
-    views: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    size: int,
+    chest: Chest, owner: NDArray[np.int64], views: NDArray[np.float32], noise: NDArray[np.float32], size: int
 ) -> NDArray[np.uint8]:
-    """Expose the films: (N, size, size)."""
-    column = iter(views.T)
-    breath = np.float32(0.035) * next(column)
-    right, down, turn, scale = (next(column) * np.float32(sd) for sd in (0.08, 0.10, 0.05, 0.09))
-    level, width, fog, top, dose = (next(column) for _ in range(5))
-    one = {f.name: getattr(chest, f.name)[owner] for f in fields(chest)}
-    seen = Chest(**one)
-    seen = replace(seen, diaphragm=seen.diaphragm + breath, apex=seen.apex - np.float32(0.2) * breath)
-    film = attenuation(seen, Pose(right, down, turn, np.exp(scale)), size)
-    film += noise * (_quanta(film, size) * np.exp(np.float32(0.3) * dose)[:, None, None])
+    """Expose one film an image, (N, size, size), each of the chest ``owner`` says."""
+    breath, right, down, turn, scale, dose, level, width, fog, top = views.T
+    seen = chest.take(owner)
+    seen = replace(seen, diaphragm=seen.diaphragm + _of(breath, 0.035), apex=seen.apex - _of(breath, 0.007))
+    pose = Pose(_of(right, 0.08), _of(down, 0.10), _of(turn, 0.05), np.exp(_of(scale, 0.09)))
+    film = attenuation(seen, pose, size)
+    # behind denser tissue fewer quanta arrive, and a smaller pixel catches fewer
+    grain = _MOTTLE * (size / 28) / math.sqrt(1 + (size / _BLUR) ** 2)
+    film += noise * np.exp(film + _of(dose, 0.3)[:, None, None]) * np.float32(grain)
     return _develop(film, level, width, fog, top)
 
 
-def _quanta(film: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Standard deviation of the noise: fewer quanta reach a smaller pixel behind denser tissue."""
-    return np.float32(_MOTTLE * size / 28) * np.exp(film)
+def _of(normal: Floats, sd: float) -> Floats:
+    """Standard normal numbers, cut at ± 3, times ``sd``."""
+    return np.clip(normal, -3, 3) * np.float32(sd)
 
 
-def _develop(
-    film: NDArray[np.float32],
-    level: NDArray[np.float32],
-    width: NDArray[np.float32],
-    fog: NDArray[np.float32],
-    top: NDArray[np.float32],
-) -> NDArray[np.uint8]:
-    """The film's S-shaped curve: attenuation → grey value."""
-    middle = (0.385 + 0.09 * level)[:, None, None]
-    slope = (5.0 * np.exp(0.25 * width))[:, None, None]
-    dark = (np.clip(8 + 6 * fog, 0, 40))[:, None, None]
-    bright = (np.clip(225 + 18 * top, 160, 255))[:, None, None]
+def _develop(film: Floats, level: Floats, width: Floats, fog: Floats, top: Floats) -> NDArray[np.uint8]:
+    """Attenuation → grey value, by the S-shaped curve of a film that was exposed so."""
+    middle = (np.float32(0.385) + _of(level, 0.09))[:, None, None]
+    slope = (np.float32(5) * np.exp(_of(width, 0.25)))[:, None, None]
+    dark = np.clip(8 + _of(fog, 6), 0, None)[:, None, None]
+    bright = np.clip(225 + _of(top, 18), None, 255)[:, None, None]
     grey = 1 / (1 + np.exp(-slope * (film - middle)))
     air = 1 / (1 + np.exp(slope * middle))
     grey = dark + (bright - dark) * (grey - air) / (1 - air)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-
-
-_MOTTLE = 0.002
+    pixels: NDArray[np.uint8] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return pixels

@@ -6,11 +6,14 @@ chest can be drawn at any size. Nothing here is random.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""Numbers; float32 throughout, which NumPy's types do not follow through arithmetic."""
+Values = Floats
 """One number an image, (N,); inside this module (N, 1, 1), which broadcasts over the pixels."""
 
 FINEST = 56
@@ -54,15 +57,14 @@ class Chest:
     lung_air: Values  # how much less the lungs attenuate
     haze: Values  # fluid in the lower lungs, in the same unit
     texture: Values  # standard deviation of the texture's attenuation
-    waves: NDArray[np.float32]  # (N, WAVES, 3): cycles per unit along x and y, phase in turns
+    waves: Floats  # (N, WAVES, 3): cycles per unit along x and y, phase in turns
 
     def __len__(self) -> int:
         return len(self.thorax)
 
-    def part(self, start: int, stop: int) -> "Chest":
-        """The chests from ``start`` to before ``stop``, measures as (n, 1, 1)."""
-        cut = {f.name: getattr(self, f.name)[start:stop] for f in fields(self)}
-        return Chest(**{k: v if v.ndim == 3 else v[:, None, None] for k, v in cut.items()})
+    def take(self, index: NDArray[np.int64]) -> "Chest":
+        """The chests at the positions ``index``."""
+        return Chest(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class Pose:
 
     def __len__(self) -> int:
         return len(self.right)
+
+
+Drawable = TypeVar("Drawable", Chest, Pose)
 
 
 def attenuation(chest: Chest, pose: Pose, size: int) -> NDArray[np.float32]:
@@ -96,16 +101,18 @@ def attenuation(chest: Chest, pose: Pose, size: int) -> NDArray[np.float32]:
     step = max(1, 2**18 // side**2)  # about 1 MiB an array: it stays in the cache
     for start in range(0, len(pose), step):
         stop = min(start + step, len(pose))
-        drawn = _draw(chest.part(start, stop), _part(pose, start, stop), grid)
+        drawn = _draw(_broad(chest, start, stop), _broad(pose, start, stop), grid)
         out[start:stop] = drawn.reshape(-1, size, finer, size, finer).mean((2, 4))
     return out
 
 
-def _part(pose: Pose, start: int, stop: int) -> Pose:
-    return Pose(*(getattr(pose, f.name)[start:stop, None, None] for f in fields(pose)))
+def _broad(of: Drawable, start: int, stop: int) -> Drawable:
+    """The rows from ``start`` to before ``stop``, measures as (n, 1, 1)."""
+    rows = (getattr(of, f.name)[start:stop] for f in fields(of))
+    return type(of)(*(row if row.ndim == 3 else row[:, None, None] for row in rows))
 
 
-def _draw(chest: Chest, pose: Pose, grid: Values) -> NDArray[np.float32]:
+def _draw(chest: Chest, pose: Pose, grid: Values) -> Floats:
     u, v = (grid[None, None, :] - pose.right) / pose.scale, (grid[None, :, None] - pose.down) / pose.scale
     cos, sin = np.cos(pose.turn), np.sin(pose.turn)
     x, y = cos * u + sin * v, cos * v - sin * u
@@ -119,7 +126,7 @@ def _draw(chest: Chest, pose: Pose, grid: Values) -> NDArray[np.float32]:
 
     film = chest.fat * depth + 0.24 * belly
     film += 0.10 * np.exp(-((x / (1.3 * chest.mediastinum)) ** 2))
-    film += 0.07 * heart * (1 - belly)
+    film += 0.12 * chest.heart_width * heart * (1 - belly)
     film -= lungs * (chest.lung_air - chest.haze * _edge(y - 0.1, 0.15))
     film += _bones(chest, y, across, cage, lungs)
     film += _soft(chest, x, y, across)
@@ -129,15 +136,13 @@ def _draw(chest: Chest, pose: Pose, grid: Values) -> NDArray[np.float32]:
     return film * body
 
 
-def _edge(distance: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+def _edge(distance: Floats, width: float) -> Floats:
     """Rises from 0 to 1 around distance 0, within about ± 2 widths of it."""
-    result: NDArray[np.float32] = 1 / (1 + np.exp(np.clip(distance * np.float32(-2 / width), -60, 60)))
+    result: Floats = 1 / (1 + np.exp(np.clip(distance * np.float32(-2 / width), -60, 60)))
     return result
 
 
-def _body(
-    chest: Chest, across: NDArray[np.float32], y: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _body(chest: Chest, across: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Where the patient is (0…1), and the depth of tissue there (about 1 at the midline)."""
     trunk = chest.thorax + chest.body
     pits = np.float32(0.35)
@@ -149,9 +154,7 @@ def _body(
     return inside, depth
 
 
-def _lungs(
-    chest: Chest, x: NDArray[np.float32], y: NDArray[np.float32], across: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _lungs(chest: Chest, x: Floats, y: Floats, across: Floats) -> tuple[Floats, Floats]:
     """Air-filled lungs (0…1) without the heart's place cut out, and the rib cage around them (0…1)."""
     widest = np.float32(0.35)
     high = ((widest - y) / (widest - chest.apex)) ** 2
@@ -169,7 +172,7 @@ def _lungs(
     return cage * inner * _edge(floor - y, 0.025), cage
 
 
-def _heart(chest: Chest, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+def _heart(chest: Chest, x: Floats, y: Floats) -> Floats:
     """A slanted ellipse whose largest width is exactly ``heart_width``.
 
     The ellipse ((x − k y) / a)² + (y / b)² = 1 spans ± sqrt(a² + k² b²) along x.
@@ -177,18 +180,18 @@ def _heart(chest: Chest, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDAr
     half, b = chest.heart_width / 2, chest.heart_height / 2
     a = np.sqrt(half * half - (chest.heart_slant * b) ** 2)
     dx = x - chest.heart_width * (chest.heart_left - 0.5)
-    dy = y - (chest.diaphragm + 0.13 - b)
+    dy = y - (chest.diaphragm + 0.10 - b)
     radius = np.sqrt(((dx - chest.heart_slant * dy) / a) ** 2 + (dy / b) ** 2)
     return _edge((1 - radius) * half, 0.022)
 
 
 def _bones(
     chest: Chest,
-    y: NDArray[np.float32],
-    across: NDArray[np.float32],
-    cage: NDArray[np.float32],
-    lungs: NDArray[np.float32],
-) -> NDArray[np.float32]:
+    y: Floats,
+    across: Floats,
+    cage: Floats,
+    lungs: Floats,
+) -> Floats:
     """Ribs (behind, falling outwards; in front, falling inwards), clavicles, shoulder joints."""
     turn = np.float32(2 * np.pi)
     out = across / chest.thorax
@@ -200,13 +203,11 @@ def _bones(
     line = y - (chest.collar - 0.22 * rise)
     clavicle = np.exp(-((line / 0.04) ** 2)) * _edge(0.70 - across, 0.06) * _edge(across - 0.1, 0.03)
     joint = np.exp(-(((across - chest.thorax - 0.2) / 0.16) ** 2) - ((y + 0.52) / 0.16) ** 2)
-    result: NDArray[np.float32] = ribs + 1.3 * chest.bone * clavicle + 0.12 * joint
+    result: Floats = ribs + 1.3 * chest.bone * clavicle + 0.12 * joint
     return result
 
 
-def _soft(
-    chest: Chest, x: NDArray[np.float32], y: NDArray[np.float32], across: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _soft(chest: Chest, x: Floats, y: Floats, across: Floats) -> Floats:
     """Aortic knob, hila, windpipe, breasts and the stomach's gas."""
     knob = np.exp(-(((x - chest.mediastinum) / chest.knob) ** 2) - ((y + 0.30) / (1.3 * chest.knob)) ** 2)
     hila = np.exp(-(((across - 0.2) / 0.09) ** 2) - ((y + 0.02) / 0.16) ** 2)
@@ -214,12 +215,12 @@ def _soft(
     breast = ((across - 0.55 * chest.thorax) / 0.30) ** 2 + ((y - chest.breast_low) / 0.28) ** 2
     low = y - chest.diaphragm - chest.tilt - 0.13
     gas = np.exp(-(((x - 0.42 * chest.thorax) / 0.11) ** 2) - (low / 0.07) ** 2)
-    result: NDArray[np.float32] = 0.13 * knob + 0.08 * hila - 0.09 * pipe - chest.stomach * gas
+    result: Floats = 0.13 * knob + 0.08 * hila - 0.09 * pipe - chest.stomach * gas
     result += chest.breast * _edge(1 - breast, 0.25)
     return result
 
 
-def _texture(chest: Chest, pose: Pose, grid: Values) -> NDArray[np.float32]:
+def _texture(chest: Chest, pose: Pose, grid: Values) -> Floats:
     """Vessels and other small structure: a sum of plane waves that moves with the chest, variance 1.
 
     On the film cos(a u + b v + c) is a difference of products of functions of u and of v, so that the sum
@@ -234,5 +235,5 @@ def _texture(chest: Chest, pose: Pose, grid: Values) -> NDArray[np.float32]:
     along = ku[:, :, None] * grid[None, None, :] + phase[:, :, None]  # (n, WAVES, side)
     rows = np.concatenate([np.cos(over), -np.sin(over)], axis=2)
     columns = np.concatenate([np.cos(along), np.sin(along)], axis=1)
-    result: NDArray[np.float32] = rows @ columns * np.float32(np.sqrt(2 / chest.waves.shape[1]))
+    result: Floats = rows @ columns * np.float32(np.sqrt(2 / chest.waves.shape[1]))
     return result
