@@ -1,0 +1,261 @@
+"""Figure 3: noise, generated and real images, and the images of fixed noise vectors as training goes on."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from healthgan.files import write_atomically
+from healthgan.report.figures import STYLE
+from healthgan.report.reading import CANDIDATES, EXAMPLES, Run, history_file
+
+LARGEST = 64  # pixels a side that an image takes in a picture of many
+FRAMES = 100
+GIF_BYTES = 1_500_000
+GREYS = 64
+
+
+@dataclass(frozen=True)
+class Example:
+    """A generated image, where it came from, and the real image it is most like.
+
+    Attributes:
+        noise: (L,) the noise vector; None where its training's images are not at hand.
+        generated: (H, W, C) uint8.
+        real: (H, W, C) uint8.
+        likeness: the SSIM of the two.
+        round: the number of the GAN's training; None where not known, as the next two.
+        epoch: after which it was rendered.
+        vector: the number of the noise vector.
+    """
+
+    noise: NDArray[np.float32] | None
+    generated: NDArray[np.uint8]
+    real: NDArray[np.uint8]
+    likeness: float
+    round: int | None
+    epoch: int | None
+    vector: int | None
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The images of the fixed noise vectors at one time: (vectors, H, W, C) uint8."""
+
+    round: int
+    epoch: int
+    images: NDArray[np.uint8]
+
+
+def examples(run: Run) -> list[Example]:
+    """The generated images that the likeness job picked, from least to most alike."""
+    generated, real, likeness = (run.array(EXAMPLES, key) for key in ("generated", "real", "likeness"))
+    if generated is None or real is None or likeness is None:
+        return []
+    origins = _origins(run, generated)
+    found = []
+    for image, nearest, value, origin in zip(generated, real, likeness, origins, strict=True):
+        number, epoch, vector = origin or (None, None, None)
+        noise = None if number is None else run.array(history_file(number), "noise")
+        own = None if noise is None or vector is None else noise[vector]
+        found.append(Example(own, image, nearest, float(value), number, epoch, vector))
+    return found
+
+
+def strips(run: Run) -> list[Strip]:
+    """The fixed noise vectors' images at chosen epochs of the first training, and at the end of the others."""
+    rounds = run.rounds()
+    found = []
+    for place, number in enumerate(rounds):
+        history = run.array(history_file(number), "history")
+        assert history is not None
+        last = len(history) - 1
+        for epoch in chosen_epochs(last) if place == 0 else [last]:
+            found.append(Strip(number, epoch, history[epoch]))
+    return found
+
+
+def chosen_epochs(last: int, count: int = 10) -> list[int]:
+    """Up to ``count`` epochs from 0 (before training) to the last, ever further apart."""
+    if last < count:
+        return list(range(last + 1))
+    later = np.geomspace(1, last, count - 1).round().astype(int)
+    return sorted({0, *later.tolist()})
+
+
+def animation(run: Run) -> bytes | None:
+    """The images of the first training over its epochs as a GIF of bounded size; None without a training.
+
+    All epochs are shown where they are few, else about a hundred, evenly spaced.
+    """
+    rounds = run.rounds()
+    history = run.array(history_file(rounds[0]), "history") if rounds else None
+    if history is None:
+        return None
+    frames = FRAMES
+    while True:
+        shown = np.unique(np.linspace(0, len(history) - 1, min(frames, len(history))).round().astype(int))
+        content = _gif([_frame(history[epoch], int(epoch), len(history) - 1) for epoch in shown])
+        if len(content) <= GIF_BYTES or frames <= 10:
+            return content
+        frames //= 2
+
+
+def noise_picture(noise: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A noise vector as a square picture, −3 black and 3 white: (S, S, 1) uint8; the square's rest is mid-grey."""
+    side = int(np.ceil(np.sqrt(len(noise))))
+    square = np.zeros(side * side, np.float64)
+    square[: len(noise)] = noise
+    grey = np.clip((square + 3) / 6, 0, 1) * 255
+    return grey.round().astype(np.uint8).reshape(side, side, 1)
+
+
+def row_of(images: NDArray[np.uint8], gap: int = 1) -> NDArray[np.uint8]:
+    """Images side by side, at most ``LARGEST`` pixels high, white between: (N, H, W, C) → (h, w, C) uint8."""
+    small = [fitted(image) for image in images]
+    height, _, channels = small[0].shape
+    space = np.full((height, gap, channels), 255, np.uint8)
+    parts = [part for image in small for part in (image, space)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image of at most ``LARGEST`` pixels a side: (H, W, C) uint8."""
+    height, width, channels = image.shape
+    if max(height, width) <= LARGEST:
+        return image
+    scale = LARGEST / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(_pillow(image).resize(size, Image.Resampling.BOX))
+    return small.reshape(size[1], size[0], channels)
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """An image (H, W, C) uint8 as a PNG file."""
+    stream = io.BytesIO()
+    _pillow(image).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def example_figure(found: list[Example]) -> Figure:
+    """Noise, generated and nearest real image, one column an example."""
+    rows = ("noise", "generated", "nearest real")
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(max(2.2, 0.95 * len(found) + 0.6), 3.3), layout="constrained")
+        grid = figure.subplots(3, len(found), squeeze=False)
+        for column, example in enumerate(found):
+            noise = None if example.noise is None else noise_picture(example.noise)
+            for axes, image in zip(grid[:, column], (noise, example.generated, example.real), strict=True):
+                axes.set_xticks([])
+                axes.set_yticks([])
+                axes.spines[:].set_visible(False)
+                if image is not None:
+                    axes.imshow(_display(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            grid[2, column].set_xlabel(f"SSIM {example.likeness:.3f}", fontsize=8)
+            if example.epoch is not None:
+                grid[0, column].set_title(f"epoch {example.epoch}", fontsize=8)
+        for axes, name in zip(grid[:, 0], rows, strict=True):
+            axes.set_ylabel(name)
+    return figure
+
+
+def strip_figure(found: list[Strip]) -> Figure:
+    """The images over the epochs as one picture, a row an epoch, the epochs labelled."""
+    bands = [row_of(strip.images) for strip in found]
+    height, width = bands[0].shape[:2]
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
+        inches = 7.2
+        figure = Figure(
+            figsize=(inches, 0.3 + (inches - 1.1) * len(bands) * (height + 1) / width), layout="constrained"
+        )
+        axes = figure.add_subplot()
+        gap = np.full((1, *bands[0].shape[1:]), 255, np.uint8)
+        whole = np.concatenate([part for band in bands for part in (band, gap)])
+        axes.imshow(_display(whole), cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
+        middles = [number * (height + 1) + height / 2 - 0.5 for number in range(len(bands))]
+        axes.set_yticks(middles, strip_labels(found), fontsize=8)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    return figure
+
+
+def strip_labels(found: list[Strip]) -> list[str]:
+    """What each row of the grid is: its epoch, and its training where that is not the first."""
+    first = found[0].round
+    return [
+        f"epoch {strip.epoch}" if strip.round == first else f"training {strip.round + 1}, epoch {strip.epoch}"
+        for strip in found
+    ]
+
+
+def save_animation(content: bytes, folder: Path, name: str) -> None:
+    """Write the GIF file."""
+
+    def write(part: Path) -> None:
+        part.write_bytes(content)
+
+    write_atomically(folder / f"{name}.gif", write)
+
+
+def _origins(run: Run, generated: NDArray[np.uint8]) -> Iterator[tuple[int, int, int] | None]:
+    """Round, epoch and vector of each image, found again among the candidates."""
+    images = run.array(CANDIDATES, "images")
+    places = [run.array(CANDIDATES, key) for key in ("round", "epoch", "vector")]
+    for image in generated:
+        same = () if images is None else np.flatnonzero((images == image).all(axis=(1, 2, 3)))
+        if len(same) == 0:
+            yield None
+        else:
+            number, epoch, vector = (int(place[same[0]]) for place in places if place is not None)
+            yield number, epoch, vector
+
+
+def _frame(images: NDArray[np.uint8], epoch: int, last: int) -> Image.Image:
+    """The images in a square grid with the epoch below them."""
+    small = [fitted(image) for image in images]
+    side = int(np.ceil(np.sqrt(len(small))))
+    height, width = small[0].shape[:2]
+    scale = 2 if max(height, width) <= LARGEST // 2 else 1
+    grid = Image.new("RGB" if small[0].shape[2] == 3 else "L", (side * width, side * height), "white")
+    for number, image in enumerate(small):
+        grid.paste(_pillow(image), (number % side * width, number // side * height))
+    grid = grid.resize((grid.width * scale, grid.height * scale), Image.Resampling.NEAREST)
+    frame = Image.new(grid.mode, (grid.width, grid.height + 18), "white")
+    frame.paste(grid, (0, 0))
+    draw = ImageDraw.Draw(frame)
+    draw.text((4, grid.height + 3), f"epoch {epoch}", fill="black", font=ImageFont.load_default(11))
+    draw.rectangle(
+        (
+            grid.width * 0.45,
+            grid.height + 8,
+            grid.width * (0.45 + 0.5 * epoch / max(last, 1)),
+            grid.height + 10,
+        ),
+        "black",
+    )
+    return frame.quantize(GREYS)
+
+
+def _gif(frames: list[Image.Image]) -> bytes:
+    stream = io.BytesIO()
+    pauses = [120] * (len(frames) - 1) + [2000]
+    frames[0].save(
+        stream, "GIF", save_all=True, append_images=frames[1:], duration=pauses, loop=0, optimize=False
+    )
+    return stream.getvalue()
+
+
+def _pillow(image: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
+
+
+def _display(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image as Matplotlib takes it: (H, W) grey or (H, W, 3)."""
+    return image if image.shape[2] == 3 else image[..., 0]

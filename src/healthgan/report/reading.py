@@ -1,0 +1,167 @@
+"""What a run folder says, read without the program's stages."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from healthgan.errors import InputError
+from healthgan.files import sha256
+from healthgan.protocol import Protocol
+from healthgan.run import Record, RunFolder
+
+ARMS = ("real", "generated", "control")
+CANDIDATES = "synthetic/candidates.npz"
+EXAMPLES = "synthetic/examples.npz"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder's content.
+
+    Attributes:
+        folder: where it lies.
+        protocol: its settings.
+        asked: the ``[study]`` table of its settings: source, classes, seed, digests.
+        settings: all settings as TOML, as they lie there.
+        starts: facts about every start: when, versions, hardware.
+        records: the last record of each finished job by its key.
+        lost: artefacts that a record names and that are missing or changed.
+    """
+
+    folder: RunFolder
+    protocol: Protocol
+    asked: dict[str, Any]
+    settings: str
+    starts: list[dict[str, Any]]
+    records: dict[str, Record]
+    lost: tuple[str, ...]
+
+    @property
+    def floors(self) -> tuple[float, ...]:
+        """The likeness floors, rising."""
+        return self.protocol.likeness.floors
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that the protocol compares."""
+        return ARMS if self.protocol.control is not None else ARMS[:2]
+
+    @property
+    def planned(self) -> list[str]:
+        """The keys of all jobs."""
+        rounds = [f"generator/{number}" for number in range(self.protocol.generator.rounds)]
+        classifiers = [classifier_key(arm, floor) for arm in self.arms for floor in self.floors]
+        return [*rounds, "likeness", "real-or-synthetic", *classifiers]
+
+    @property
+    def missing(self) -> list[str]:
+        """The keys of jobs without a record."""
+        return [key for key in self.planned if key not in self.records]
+
+    @property
+    def task(self) -> Record | None:
+        """Facts about the sets."""
+        return self.records.get("task")
+
+    def classifier(self, arm: str, floor: float) -> Record | None:
+        """The record of a trained, or untrainable, classifier."""
+        return self.records.get(classifier_key(arm, floor))
+
+    def trained(self, arm: str) -> Iterator[tuple[float, Record]]:
+        """Floor and record of every classifier of an arm that was trained."""
+        for floor in self.floors:
+            record = self.classifier(arm, floor)
+            if record is not None and "test_accuracy" in record:
+                yield floor, record
+
+    def array(self, name: str, key: str) -> NDArray[Any] | None:
+        """One array of an artefact; None where no finished job made it or where it is lost."""
+        known = any(name in record.get("artifacts", {}) for record in self.records.values())
+        if not known or name in self.lost:
+            return None
+        with np.load(self.folder.artifact(name), allow_pickle=False) as file:
+            array: NDArray[Any] = file[key]
+            return array
+
+    def rounds(self) -> list[int]:
+        """The numbers of the GAN's trainings whose images are at hand."""
+        return [
+            number
+            for number in range(self.protocol.generator.rounds)
+            if self.array(history_file(number), "losses") is not None
+        ]
+
+
+def classifier_key(arm: str, floor: float) -> str:
+    """The key of a classifier's record."""
+    return f"classifier/{arm}/{floor:.2f}"
+
+
+def history_file(number: int) -> str:
+    """The artefact with the images, losses and noise of a training of the GAN."""
+    return f"synthetic/round-{number}.npz"
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder; jobs without a record are simply not there.
+
+    Raises:
+        InputError: there is no such folder, it holds no study, or a file in it is damaged.
+    """
+    file = path / "study.toml"
+    if not path.is_dir():
+        raise InputError(f"There is no folder '{path}'. Give the folder of a study, as --out named it.")
+    if not file.is_file():
+        raise InputError(f"'{path}' holds no study: there is no study.toml. Give the folder of a study.")
+    try:
+        settings = file.read_text("utf-8")
+        tables = tomllib.loads(settings)
+        asked = tables.pop("study")
+        protocol = Protocol.model_validate(tables)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError, KeyError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(
+            f"'{file}' is damaged or of another version of the program: {first}. "
+            "Restore it, or run the study again in a new folder."
+        ) from None
+    folder = RunFolder(path)
+    records = {record["key"]: record for record in _records(folder)}
+    return Run(folder, protocol, asked, settings, _starts(path), records, tuple(_lost(folder, records)))
+
+
+def _records(folder: RunFolder) -> list[Record]:
+    try:
+        return folder.records()
+    except ValueError:
+        raise InputError(
+            f"'{folder.records_file}' is damaged: a line in it is not JSON. Remove that line and run the study "
+            "again; it repeats only the job that the line stood for."
+        ) from None
+
+
+def _starts(path: Path) -> list[dict[str, Any]]:
+    file = path / "manifest.json"
+    if not file.is_file():
+        return []
+    try:
+        starts: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["starts"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"'{file}' is damaged. Restore it, or remove it and do without its facts.") from None
+    return starts
+
+
+def _lost(folder: RunFolder, records: dict[str, Record]) -> Iterator[str]:
+    for record in records.values():
+        for name, digest in record.get("artifacts", {}).items():
+            if not name.endswith(".npz"):  # a report needs no weights
+                continue
+            file = folder.artifact(name)
+            if not file.is_file() or sha256(file) != digest:
+                yield name
