@@ -1,0 +1,188 @@
+"""Training speed of the study's networks, Keras and here, side by side.
+
+    python benchmarks/keras/speed.py --keras-python /tmp/keras-venv/bin/python [--rounds 7] [--json FILE]
+
+Runs in the project's environment; Keras runs in its own. Every worker is a process that stays loaded and
+trains one block when told to. In each round all variants take their turn, in an order that rotates, so what
+else the machine does falls on all alike; ratios are taken within rounds.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from healthgan.classifiers.fit import Recipe, fit, new_classifier
+from healthgan.generators import fit_dcgan
+
+HERE = Path(__file__).parent
+CPU = torch.device("cpu")
+BATCH = 32
+SIZES = {"cnn": 4096, "gan": 2}
+UNITS = {"cnn": "images/s", "gan": "steps/s"}
+TARGETS = {"cnn": 3.0, "gan": 1.5}
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+PAIRS = (
+    ("ours, 2 processes × 1 thread", "Keras, its own threads"),
+    ("ours, 2 processes × 1 thread", "Keras, 2 processes × 1 thread"),
+    ("ours, 1 thread", "Keras, 1 thread"),
+)
+
+
+def train_cnn(images: int) -> Callable[[], object]:
+    """Build the CNN; the returned function trains it for one epoch."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (images, 28, 28, 1), dtype=np.uint8)
+    labels = rng.integers(0, 2, images)
+    classifier = new_classifier((28, 28), 1, Recipe(False, 1e-3, BATCH), 0, CPU)
+    return lambda: fit(classifier, pixels, labels, 1, lambda _: None)
+
+
+def train_gan(steps: int) -> Callable[[], object]:
+    """Build the GAN; the returned function trains it for some steps."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (steps * BATCH, 28, 28, 1), dtype=np.uint8)
+    state = fit_dcgan._start(images, "dcgan-2023", 1e-4, 0, CPU)
+    pool = torch.from_numpy(images)
+    return lambda: fit_dcgan._epoch(state, pool, BATCH)
+
+
+def work(what: str, size: int) -> None:
+    """Our worker: one block of training for every line on stdin."""
+    torch.set_num_threads(1)
+    block = {"cnn": train_cnn, "gan": train_gan}[what](size)
+    block()
+    print(f"ready torch {torch.__version__}", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        block()
+        print(time.perf_counter() - start, flush=True)
+
+
+class Worker:
+    """A process that trains a block when told to."""
+
+    def __init__(self, command: list[str | Path], environment: dict[str, str]) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.tell, self.answers = self.process.stdin, self.process.stdout
+
+    def version(self) -> str:
+        """Wait until it has built and warmed up; what it runs on."""
+        line = self.answers.readline()
+        assert line.startswith("ready "), f"a worker ended: {self.process.args}"
+        return line.removeprefix("ready ").strip()
+
+    def start(self) -> None:
+        """Begin a block."""
+        self.tell.write("go\n")
+        self.tell.flush()
+
+    def seconds(self) -> float:
+        """Wait for the block's end; what it took."""
+        return float(self.answers.readline())
+
+
+def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
+    """Rates of all variants in every round, in units of work a second over all processes of a variant."""
+    size = str(SIZES[what])
+    theirs: list[str | Path] = [keras_python, HERE / "speed_keras.py", what, size]
+    ours: list[str | Path] = [sys.executable, __file__, "--worker", what, size]
+    ours_workers = [Worker(ours, {}) for _ in range(2)]
+    single = [Worker(theirs, ONE_THREAD) for _ in range(2)]
+    default = Worker(theirs, {})
+    everyone = [*ours_workers, *single, default]
+    versions = sorted({worker.version() for worker in everyone})
+    variants = {
+        "Keras, its own threads": [default],
+        "ours, 2 processes × 1 thread": ours_workers,
+        "Keras, 2 processes × 1 thread": single,
+        "ours, 1 thread": ours_workers[:1],
+        "Keras, 1 thread": single[:1],
+    }
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    loads = []
+    for turn in range(rounds):
+        names = list(variants)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for worker in variants[name]:
+                worker.start()
+            rates[name].append(sum(SIZES[what] / worker.seconds() for worker in variants[name]))
+        loads.append(os.getloadavg()[0])
+    for worker in everyone:
+        worker.tell.close()
+        worker.process.wait()
+    return {"what": what, "unit": UNITS[what], "versions": versions, "rates": rates, "load": loads}
+
+
+def show(found: dict) -> bool:
+    """Print rates and ratios; whether the target is met."""
+    rates, rounds = found["rates"], len(found["load"])
+    print(
+        f"\n{found['what'].upper()}, batch {BATCH}, 28×28, n = {rounds} rounds; {'; '.join(found['versions'])}"
+    )
+    print(f"1-minute load average {min(found['load']):.1f}–{max(found['load']):.1f}")
+    print(f"{found['unit']:58}{'median':>9}   min–max")
+    for name, values in rates.items():
+        print(f"{name:58}{statistics.median(values):9.4g}   {min(values):.4g}–{max(values):.4g}")
+    found["ratios"] = {}
+    for first, second in PAIRS:
+        values = [a / b for a, b in zip(rates[first], rates[second], strict=True)]
+        found["ratios"][f"{first} / {second}"] = values
+        name = f"{first} / {second}"
+        print(f"{name:58}{statistics.median(values):9.3g}   {min(values):.3g}–{max(values):.3g}")
+    target, reached = TARGETS[found["what"]], statistics.median(found["ratios"][" / ".join(PAIRS[0])])
+    print(f"target {target} against Keras's own threads: {'met' if reached >= target else 'missed'}")
+    return reached >= target
+
+
+def processor() -> str:
+    """The processor's name and the cores that may be used."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keras-python", type=Path, help="python with requirements.txt installed")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", choices=SIZES, help="one of the two")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--worker", nargs=2, metavar=("WHAT", "SIZE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker[0], int(options.worker[1]))
+        return
+    if not options.keras_python:
+        parser.error("--keras-python is needed: see README.md")
+    print(f"{processor()}; Python {platform.python_version()}")
+    chosen = [options.only] if options.only else list(SIZES)
+    results = [measure(what, options.keras_python, options.rounds) for what in chosen]
+    met = [show(found) for found in results]
+    if options.json:
+        facts = {"processor": processor(), "date": time.strftime("%Y-%m-%d"), "results": results}
+        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+    sys.exit(0 if all(met) else 1)
+
+
+if __name__ == "__main__":
+    main()
