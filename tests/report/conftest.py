@@ -62,7 +62,7 @@ def write_run(
     source: str = "blobs",
     rare: str = "cardiomegaly",
     channels: int = 1,
-    keep: Callable[[str], bool] = lambda key: True,
+    keep: Callable[[str], bool] = lambda _: True,
     patients_known: bool = True,
     shared: int = 0,
 ) -> RunFolder:

@@ -30,9 +30,19 @@ class Fault:
     text: str
 
 
+LIKENESS = Fault(
+    "likeness_prefers_copies",
+    "figure-3",
+    "A likeness floor prefers copies and blurs to new patients",
+    "Likeness is the best structural similarity to any one training image. It is highest for a copy or a "
+    "slightly blurred training image, which adds nothing, and lower for a convincing new patient. It does "
+    "not measure the class either: an image of the other class can reach the same likeness.",
+)
+
+
 def find_faults(run: Run) -> list[Fault]:
     """All faults of a run, in the order of the figures."""
-    found = [*_of_the_sets(run), *_of_the_control(run), *_of_the_images(run), *_of_the_comparison(run)]
+    found = [*_of_the_sets(run), *_of_the_control(run), LIKENESS, *_of_the_comparison(run)]
     return [*found, *_of_training(run), *_of_validation(run), *_of_the_test(run)]
 
 
@@ -89,7 +99,7 @@ def _of_the_control(run: Run) -> Iterator[Fault]:
         yield Fault(
             "control_larger",
             "figure-2",
-            f"The control has {rare / own:.0f} times as many images",
+            f"The control has {rare / own:.2g} times as many images",
             f"It is trained on {rare:,} images of {plain(facts['rare'])}, the main task on {own:,} of "
             f"{plain(run.task['main']['rare'])}. A higher accuracy may come from the number alone; it does not "
             "show that the finding is easier to see.",
@@ -115,17 +125,6 @@ def _pairs(counts: dict[str, int]) -> str:
         earlier, later = pair.split("-")
         parts.append(f"{count:,} of {SPLIT_WORDS[later]} also in {SPLIT_WORDS[earlier]}")
     return ", ".join(parts)
-
-
-def _of_the_images(run: Run) -> Iterator[Fault]:
-    yield Fault(
-        "likeness_prefers_copies",
-        "figure-3",
-        "A likeness floor prefers copies and blurs to new patients",
-        "Likeness is the best structural similarity to any one training image. It is highest for a copy or a "
-        "slightly blurred training image, which adds nothing, and lower for a convincing new patient. It does "
-        "not measure the class either: an image of the other class can reach the same likeness.",
-    )
 
 
 def _of_the_comparison(run: Run) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +22,7 @@ COLOURS = {"real": "#0072b2", "generated": "#d55e00", "control": "#6f6f6f"}
 
 MARKERS = {"real": "o", "generated": "s", "control": "^"}
 LABELS = {"real": "real only", "generated": "with generated images", "control": "control"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "healthgan",
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -62,8 +63,8 @@ def accuracy_chart(rows: Sequence[Row], arms: Sequence[str], stage: str) -> Figu
     step = float(np.diff(floors).min()) if len(floors) > 1 else 0.01
     for number, arm in enumerate(arms):
         values = _column(rows, f"{stage}_{arm}")
-        style = {"color": COLOURS[arm], "marker": MARKERS[arm], "label": LABELS[arm]}
-        places = floors + (number - 1) * 0.06 * step * (stage == "test")
+        style: dict[str, Any] = {"color": COLOURS[arm], "marker": MARKERS[arm], "label": LABELS[arm]}
+        places = floors + (number - 1) * 0.06 * step
         axes.plot(places, values, linestyle="--" if arm == "control" else "-", **style)
         if stage == "test":
             low, high = (_column(rows, f"test_{arm}_{end}") for end in ("low", "high"))
@@ -130,7 +131,7 @@ def loss_chart(losses: Mapping[int, NDArray[np.floating]]) -> Figure:
         epochs = np.arange(1, len(values) + 1)
         for column, (arm, name) in enumerate((("generated", "generator"), ("real", "discriminator"))):
             label = name if number == 0 else None
-            marker = {"marker": "o"} if len(values) == 1 else {}
+            marker: dict[str, Any] = {"marker": "o"} if len(values) == 1 else {}
             axes.plot(
                 epochs, values[:, column], color=COLOURS[arm], linewidth=1, alpha=0.8, label=label, **marker
             )

@@ -69,7 +69,7 @@ def render(run: Run, published: Published, comparison: Comparison, material: Mat
     }
     template = environment.from_string((folder / "template.html.j2").read_text("utf-8"))
     style = (folder / "style.css").read_text("utf-8")
-    return template.render(_view(run, published, comparison, material), style=Markup(style))
+    return template.render(_view(run, published, comparison, material), style=Markup(style))  # noqa: S704 - a file of the package
 
 
 def inline_svg(svg: str, name: str, label: str) -> Markup:
@@ -124,7 +124,9 @@ def _view(run: Run, published: Published, comparison: Comparison, material: Mate
         "examples": [_example(example) for example in material.examples],
         "strips": _strips(material.strips),
         "animation": None if material.animation is None else data_uri(material.animation, "gif"),
-        "still": data_uri(png(row_of(material.strips[-1].images)), "png") if material.strips else None,
+        "still": data_uri(png(row_of(material.strips[-1].images, between=128)), "png")
+        if material.strips
+        else None,
         "faults": {place: [fault for fault in faults if fault.place == place] for place in _places()},
         "times": _times(run),
     }
@@ -178,7 +180,7 @@ def _strips(strips: list[Strip]) -> list[Row]:
     if not strips:
         return []
     return [
-        {"label": label, "picture": data_uri(png(row_of(strip.images)), "png")}
+        {"label": label, "picture": data_uri(png(row_of(strip.images, between=128)), "png")}
         for strip, label in zip(strips, strip_labels(strips), strict=True)
     ]
 

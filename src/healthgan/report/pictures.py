@@ -76,8 +76,8 @@ def strips(run: Run) -> list[Strip]:
         history = run.array(history_file(number), "history")
         assert history is not None
         last = len(history) - 1
-        for epoch in chosen_epochs(last) if place == 0 else [last]:
-            found.append(Strip(number, epoch, history[epoch]))
+        epochs = chosen_epochs(last) if place == 0 else [last]
+        found += [Strip(number, epoch, history[epoch]) for epoch in epochs]
     return found
 
 
@@ -116,11 +116,11 @@ def noise_picture(noise: NDArray[np.float32]) -> NDArray[np.uint8]:
     return grey.round().astype(np.uint8).reshape(side, side, 1)
 
 
-def row_of(images: NDArray[np.uint8], gap: int = 1) -> NDArray[np.uint8]:
-    """Images side by side, at most ``LARGEST`` pixels high, white between: (N, H, W, C) → (h, w, C) uint8."""
+def row_of(images: NDArray[np.uint8], between: int = 255) -> NDArray[np.uint8]:
+    """Images side by side, at most ``LARGEST`` pixels high, a line of grey ``between``: (N, H, W, C) → (h, w, C)."""
     small = [fitted(image) for image in images]
     height, _, channels = small[0].shape
-    space = np.full((height, gap, channels), 255, np.uint8)
+    space = np.full((height, 1, channels), between, np.uint8)
     parts = [part for image in small for part in (image, space)]
     return np.concatenate(parts[:-1], axis=1)
 
@@ -209,37 +209,33 @@ def _origins(run: Run, generated: NDArray[np.uint8]) -> Iterator[tuple[int, int,
     images = run.array(CANDIDATES, "images")
     places = [run.array(CANDIDATES, key) for key in ("round", "epoch", "vector")]
     for image in generated:
-        same = () if images is None else np.flatnonzero((images == image).all(axis=(1, 2, 3)))
+        equal = np.zeros(0, bool) if images is None else (images == image).all(axis=(1, 2, 3))
+        same = np.flatnonzero(equal)
         if len(same) == 0:
             yield None
         else:
-            number, epoch, vector = (int(place[same[0]]) for place in places if place is not None)
-            yield number, epoch, vector
+            origin = [int(place[same[0]]) for place in places if place is not None]
+            yield origin[0], origin[1], origin[2]
 
 
 def _frame(images: NDArray[np.uint8], epoch: int, last: int) -> Image.Image:
-    """The images in a square grid with the epoch below them."""
+    """The images in a square grid; below them the epoch in words and as a bar."""
     small = [fitted(image) for image in images]
     side = int(np.ceil(np.sqrt(len(small))))
     height, width = small[0].shape[:2]
-    scale = 2 if max(height, width) <= LARGEST // 2 else 1
+    scale = 3 if max(height, width) <= LARGEST // 2 else 1
     grid = Image.new("RGB" if small[0].shape[2] == 3 else "L", (side * width, side * height), "white")
     for number, image in enumerate(small):
         grid.paste(_pillow(image), (number % side * width, number // side * height))
     grid = grid.resize((grid.width * scale, grid.height * scale), Image.Resampling.NEAREST)
-    frame = Image.new(grid.mode, (grid.width, grid.height + 18), "white")
+    bar = 20
+    frame = Image.new(grid.mode, (grid.width, grid.height + bar), "black")
     frame.paste(grid, (0, 0))
     draw = ImageDraw.Draw(frame)
-    draw.text((4, grid.height + 3), f"epoch {epoch}", fill="black", font=ImageFont.load_default(11))
-    draw.rectangle(
-        (
-            grid.width * 0.45,
-            grid.height + 8,
-            grid.width * (0.45 + 0.5 * epoch / max(last, 1)),
-            grid.height + 10,
-        ),
-        "black",
-    )
+    draw.text((5, grid.height + 3), f"epoch {epoch}", fill="white", font=ImageFont.load_default(12))
+    start, end, middle = grid.width * 0.4, grid.width - 8, grid.height + bar // 2
+    draw.line((start, middle, end, middle), "dimgray", 2)
+    draw.line((start, middle, start + (end - start) * epoch / max(last, 1), middle), "white", 2)
     return frame.quantize(GREYS)
 
 

@@ -73,9 +73,9 @@ def topped_up(run: Run) -> dict[str, int]:
     facts = (run.task or {}).get("control")
     if facts is None or run.protocol.control is None or not run.protocol.control.top_up:
         return {}
+    sizes = {split: facts["counts"][split] for split in SPLIT_NAMES}
     added = {
-        split: counts["rare"] + counts["reference"] - counts["images"]
-        for split, counts in facts["counts"].items()
+        split: counts["rare"] + counts["reference"] - counts["images"] for split, counts in sizes.items()
     }
     return {split: count for split, count in added.items() if count > 0}
 
@@ -99,7 +99,7 @@ def figure_4(run: Run, published: Published) -> list[Row]:
 
 
 def repeats(run: Run, arm: str) -> Row:
-    """How much repeated trainings of one arm spread: runs, mean and sd of each accuracy in %, and n of the test.
+    """How much repeated trainings of one arm spread: runs, range, mean and sd of each accuracy in %, n of the test.
 
     The arms ``real`` and ``control`` are the same at every floor, but for the seed.
     """
@@ -107,6 +107,7 @@ def repeats(run: Run, arm: str) -> Row:
     row: Row = {"runs": len(records), "n": records[0]["test_images"] if records else None}
     for stage in STAGES:
         values = [100 * record[_FIELDS[stage]] for record in records]
+        row[f"{stage}_range"] = round(max(values) - min(values), 3) if values else None
         row[f"{stage}_mean"] = round(statistics.mean(values), 3) if values else None
         row[f"{stage}_sd"] = round(statistics.stdev(values), 3) if len(values) > 1 else None
     return row

@@ -65,7 +65,7 @@ def printable(path: Path) -> str:
         parts.append(_published_table(run, published))
     if comparison.differences:
         parts.append(_difference_table(run, comparison))
-    parts.append(" ".join(answer(run, comparison)))
+    parts += answer(run, comparison)
     if state(run):
         parts.append(f"The study is {state(run)}.")
     return as_text(parts)

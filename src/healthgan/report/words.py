@@ -9,18 +9,16 @@ from healthgan.terminal import plain
 
 
 def answer(run: Run, comparison: Comparison) -> list[str]:
-    """Sentences that answer the study's questions, in their order."""
+    """The answer in one sentence, then paragraphs: the comparison, trend and validation, how far to trust it."""
     real, control = repeats(run, "real"), repeats(run, "control")
-    sentences = [
-        _baseline(real),
-        _with_generated(run),
-        *_differences(comparison),
-        *_trend(comparison),
-        *_inflation(comparison),
-        *_control(run, control),
-        _caution(real, comparison),
+    paragraphs = [
+        [_verdict(run, comparison)],
+        [_baseline(real), _with_generated(run), *_differences(comparison)],
+        [_trend(comparison.trends["generated"]), _inflation(comparison), _control(run, control)],
+        [_caution(real, comparison)],
     ]
-    return [sentence for sentence in sentences if sentence]
+    joined = [" ".join(sentence for sentence in sentences if sentence) for sentences in paragraphs]
+    return [paragraph for paragraph in joined if paragraph]
 
 
 def points(value: float) -> str:
@@ -76,57 +74,61 @@ def _with_generated(run: Run) -> str:
     )
 
 
+def _verdict(run: Run, comparison: Comparison) -> str:
+    mean = comparison.mean_difference
+    if mean is None:
+        return "Not known yet." if run.missing else "There is nothing to compare."
+    start = "So far" if run.missing else "In this run"
+    if not mean.clear:
+        return f"{start} no effect of the generated images on test accuracy is shown."
+    word = "higher" if mean.value > 0 else "lower"
+    return (
+        f"{start} test accuracy is {word} with generated images, by {abs(mean.value):.1f} points on average."
+    )
+
+
 def _differences(comparison: Comparison) -> list[str]:
-    found = comparison.differences
-    if not found:
+    found, mean = comparison.differences, comparison.mean_difference
+    if not found or mean is None:
         return []
-    worse = [floor for floor, gain in found.items() if gain.high < 0]
-    better = [floor for floor, gain in found.items() if gain.low > 0]
-    open_ = len(found) - len(worse) - len(better)
-    parts = []
-    if worse:
-        parts.append(f"lower than with real images alone at {_floors(worse)}")
-    if better:
-        parts.append(
-            f"higher at {_floors(better)}"
-            if worse
-            else f"higher than with real images alone at {_floors(better)}"
+    if len(found) == 1:
+        verdict = "" if mean.clear else ": no effect is shown, as it includes zero"
+        return [f"The difference is {_with_interval(mean)}{verdict}."]
+    words = [
+        f"{word} at {_floors(floors)}"
+        for word, floors in (
+            ("lower", [floor for floor, gain in found.items() if gain.high < 0]),
+            ("higher", [floor for floor, gain in found.items() if gain.low > 0]),
         )
-    if open_ == len(found):
-        first = f"At none of the {len(found)} floors" if len(found) > 1 else "At this floor no"
-        sentence = (
-            f"{first} does the 95 % interval of the difference from real images alone leave zero out: no effect is shown."
-            if len(found) > 1
-            else "The 95 % interval of its difference from real images alone includes zero: no effect is shown."
-        )
+        if floors
+    ]
+    unclear = sum(not gain.clear for gain in found.values())
+    if not words:
+        first = "At no floor does the 95 % interval of the difference between the two leave zero out."
     else:
-        rest = f"; at the other {open_} the 95 % interval includes zero" if open_ else ""
-        sentence = f"It is {' and '.join(parts)} (95 % intervals without zero){rest}."
-    sentences = [sentence]
-    if comparison.mean_difference is not None and len(found) > 1:
-        mean = comparison.mean_difference
-        verdict = "" if mean.clear else ", which includes zero"
-        sentences.append(
-            f"Over all {len(found)} floors the difference is {points(mean.value)} points on average "
-            f"(95 % interval {points(mean.low)} to {points(mean.high)}{verdict})."
-        )
-    return sentences
+        rest = f"; at {unclear} of {len(found)} floors the 95 % interval includes zero" if unclear else ""
+        first = f"Compared floor by floor on the same test images, it is {' and '.join(words)}{rest}."
+    verdict = "" if mean.clear else ", which includes zero"
+    return [first, f"Over all {len(found)} floors the difference is {_with_interval(mean)}{verdict}."]
 
 
-def _trend(comparison: Comparison) -> list[str]:
-    trend = comparison.trends["generated"]
+def _with_interval(estimate: Estimate) -> str:
+    return (
+        f"{points(estimate.value)} points (95 % interval {points(estimate.low)} to {points(estimate.high)})"
+    )
+
+
+def _trend(trend: Trend) -> str:
     if trend.rank is None or trend.slope is None:
-        return [
-            "There are too few floors with a trained model, or no variation, to ask whether test accuracy rises with the floor."
-        ]
+        return "Whether test accuracy rises with the likeness floor cannot be asked: too few floors have a model."
     direction = "rises" if trend.rank.rho > 0 else "falls"
     if trend.clear:
         claim = f"With generated images, test accuracy {direction} with the likeness floor"
     elif trend.rank.pairs < 5:
-        claim = f"Whether test accuracy rises with the likeness floor cannot be told: {trend.rank.pairs} floors are too few"
+        claim = f"Whether test accuracy rises with the likeness floor cannot be told from {trend.rank.pairs} floors"
     else:
         claim = "That test accuracy rises or falls with the likeness floor is not shown"
-    return [f"{claim} ({trend_text(trend)})."]
+    return f"{claim} ({trend_text(trend)})."
 
 
 def trend_text(trend: Trend) -> str:
@@ -139,44 +141,45 @@ def trend_text(trend: Trend) -> str:
     )
 
 
-def _inflation(comparison: Comparison) -> list[str]:
+def _inflation(comparison: Comparison) -> str:
     generated, real = (comparison.mean_inflation(arm) for arm in ("generated", "real"))
     if generated is None:
-        return []
-    gaps = comparison.inflation["generated"]
-    above = [floor for floor, gap in gaps.items() if gap.low > 0]
+        return ""
+    gaps = comparison.inflation["generated"].values()
+    above = sum(gap.low > 0 for gap in gaps)
     against = "" if real is None else f", against {points(real)} with real images alone"
     figures = f"validation minus test is {points(generated)} points on average with generated images{against}"
     if not above:
-        return [
-            f"That validation is inflated is not shown: {figures}, and every interval includes zero or lies below."
-        ]
-    count = "every floor" if len(above) == len(gaps) else f"{len(above)} of {len(gaps)} floors"
-    return [f"Validation is inflated: {figures}; the 95 % interval lies above zero at {count}."]
+        return f"That validation is inflated is not shown: {figures}, and no interval lies above zero."
+    count = "every floor" if above == len(gaps) else f"{above} of {len(gaps)} floors"
+    return f"Validation is inflated: {figures}; the 95 % interval lies above zero at {count}."
 
 
-def _control(run: Run, control: Row) -> list[str]:
+def _control(run: Run, control: Row) -> str:
     if not control["runs"] or run.task is None or "control" not in run.task:
-        return []
+        return ""
     spread = f" ± {control['test_sd']:.1f}" if control["runs"] > 1 else ""
-    return [
-        f"The control ({plain(run.task['control']['rare'])}) reaches {control['test_mean']:.1f}{spread} % of "
-        f"{control['n']:,} test images."
-    ]
+    name = plain(run.task["control"]["rare"])
+    return (
+        f"The control ({name}) reaches {control['test_mean']:.1f}{spread} % on {control['n']:,} test images."
+    )
 
 
 def _caution(real: Row, comparison: Comparison) -> str:
     if not real["n"]:
         return ""
     whose = f" of {comparison.patients:,} patients" if comparison.patients not in (None, real["n"]) else ""
+    spread = ""
+    if real["runs"] > 1:
+        spread = f": trainings on the very same real images already lie {real['test_range']:.1f} points apart"
     return (
-        f"One training a floor and {real['n']:,} test images{whose} are little to go by: the intervals cover the choice of "
-        "test patients, not the luck of a training."
+        f"Each floor was trained once, and {real['n']:,} test images{whose} are few. The intervals cover the choice of "
+        f"test patients, not the luck of a training{spread}."
     )
 
 
 def _floors(floors: list[float]) -> str:
     texts = [floor_text(floor) for floor in floors]
-    return ("floor " if len(texts) == 1 else "floors ") + (
-        texts[0] if len(texts) == 1 else ", ".join(texts[:-1]) + " and " + texts[-1]
-    )
+    if len(texts) == 1:
+        return f"floor {texts[0]}"
+    return f"floors {', '.join(texts[:-1])} and {texts[-1]}"
