@@ -114,8 +114,9 @@ class Adam:
     PyTorch's ε stands after the correction, so step t takes ε = ε̂ / sqrt(1 − β₂ᵗ).
     """
 
-    def __init__(self, parameters: list[nn.Parameter], learning_rate: float) -> None:
-        self.torch_adam = torch.optim.Adam(parameters, lr=learning_rate, betas=(0.9, 0.999), fused=True)
+    def __init__(self, parameters: list[nn.Parameter], learning_rate: float, beta1: float = 0.9) -> None:
+        betas = (beta1, 0.999)
+        self.torch_adam = torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
         self.parameters = parameters
         self.steps = 0
 

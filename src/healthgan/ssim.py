@@ -52,8 +52,8 @@ def best_match(
 
     Returns:
         (N,) the highest structural similarity, −1 to 1, and (N,) the position of its reference, the lowest
-        among equals. NaN and −1 where no reference is left, or where ``data_range`` is ``"query"`` and the
-        query is constant, so that its range is zero.
+        among equals. NaN and −1 where no reference is left, or where the query is constant: it has nothing
+        that could be similar, and its own range is zero.
 
     Raises:
         InputError: an argument has another shape, type or value than the ones above.
@@ -71,7 +71,7 @@ def best_match(
     ranges = _ranges(x, data_range)
     x_codes, y_codes = _codes(query_groups, reference_groups, len(x), len(y))
 
-    usable = np.flatnonzero(ranges > 0)
+    usable = np.flatnonzero([image.min() != image.max() for image in x])
     score = np.full(len(x), np.nan, np.float32)
     index = np.full(len(x), -1, np.int64)
     for members, (value, position) in _search(x, y, usable, ranges, x_codes, y_codes):

@@ -21,7 +21,6 @@ from healthgan.keras_semantics import (
 )
 
 Preset = Literal["dcgan-2023", "dcgan-small"]
-KERNEL = 5
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,21 @@ class Squeeze:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a generator (after the dense one of ``stem`` channels) and of its discriminator."""
+    """The layers of a generator (after the dense one of ``stem`` channels) and of its discriminator.
+
+    Attributes:
+        stem: channels of the first grid, a quarter of the image a side.
+        up: what follows it.
+        down: widths of the discriminator's convolutions, all of stride 2.
+        kernel: pixels a side of all kernels but the last one's, which has 5.
+        beta1: of Adam.
+    """
 
     stem: int
     up: tuple[Up | Squeeze, ...]
     down: tuple[int, ...]
+    kernel: int
+    beta1: float
 
 
 LAYERS: dict[Preset, Layers] = {
@@ -53,8 +62,11 @@ LAYERS: dict[Preset, Layers] = {
         stem=256,
         up=(Up(128, 1), Up(64, 2), Up(32, 2), Up(16, 2), Squeeze(16), Up(8, 2), Up(4, 2)),
         down=(16, 32, 64, 128, 256),
+        kernel=5,
+        beta1=0.9,
     ),
-    "dcgan-small": Layers(stem=128, up=(Up(64, 1), Up(32, 2), Up(16, 2)), down=(16, 32, 64, 128)),
+    # Kernels that the stride divides leave no checkerboard, and Radford's β₁ steadies a short training.
+    "dcgan-small": Layers(stem=64, up=(Up(32, 2), Up(16, 2)), down=(16, 32, 64), kernel=4, beta1=0.5),
 }
 
 
@@ -64,8 +76,8 @@ class _DenseBlock(nn.Sequential):
 
 
 class _UpBlock(nn.Sequential):
-    def __init__(self, width: int, wider: int, stride: int) -> None:
-        convolution = SameConvTranspose(width, wider, KERNEL, stride, bias=False)
+    def __init__(self, width: int, wider: int, kernel: int, stride: int) -> None:
+        convolution = SameConvTranspose(width, wider, kernel, stride, bias=False)
         super().__init__(convolution, BatchNorm(wider), nn.LeakyReLU(LEAKY_SLOPE))
 
 
@@ -85,13 +97,13 @@ class Generator(nn.Module):
         width, side = layers.stem, self.grid
         for layer in layers.up:
             if isinstance(layer, Up):
-                self.stages.append(_UpBlock(width, layer.width, layer.stride))
+                self.stages.append(_UpBlock(width, layer.width, layers.kernel, layer.stride))
                 side *= layer.stride
             else:
                 self.stages.append(_DenseBlock(width * side**2, layer.width * self.grid**2))
                 side = self.grid
             width = layer.width
-        self.image = SameConvTranspose(width, channels, KERNEL, 1, bias=False)
+        self.image = SameConvTranspose(width, channels, 5, 1, bias=False)
 
     def forward(self, z: Tensor) -> Tensor:
         """Render noise as images."""
@@ -111,9 +123,9 @@ class Discriminator(nn.Module):
     def __init__(self, preset: Preset, size: int, channels: int, generator: torch.Generator) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
-        width, side = channels, size
+        width, side, kernel = channels, size, LAYERS[preset].kernel
         for wider in LAYERS[preset].down:
-            blocks += [SameConv(width, wider, KERNEL, 2), nn.LeakyReLU(LEAKY_SLOPE), Dropout(0.3, generator)]
+            blocks += [SameConv(width, wider, kernel, 2), nn.LeakyReLU(LEAKY_SLOPE), Dropout(0.3, generator)]
             width, side = wider, -(-side // 2)
         self.blocks = nn.Sequential(*blocks)
         self.logit = nn.Linear(width * side**2, 1)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from healthgan.files import write_atomically
-from healthgan.generators.dcgan import Discriminator, Generator, Preset, build, gan_losses
+from healthgan.generators.dcgan import LAYERS, Discriminator, Generator, Preset, build, gan_losses
 from healthgan.keras_semantics import Adam
 
 Progress = Callable[[int, dict[str, float]], None]
@@ -147,12 +147,13 @@ def _start(
 ) -> _State:
     rng = torch.Generator().manual_seed(seed)
     generator, discriminator = build(preset, images.shape[1], images.shape[3], rng, device)
+    beta1 = LAYERS[preset].beta1
     noise = torch.randn(HARVEST, generator.noise, generator=rng).to(device)
     return _State(
         generator=generator,
         discriminator=discriminator,
-        generator_adam=Adam(list(generator.parameters()), learning_rate),
-        discriminator_adam=Adam(list(discriminator.parameters()), learning_rate),
+        generator_adam=Adam(list(generator.parameters()), learning_rate, beta1),
+        discriminator_adam=Adam(list(discriminator.parameters()), learning_rate, beta1),
         rng=rng,
         noise=noise,
         history=[render(generator, noise)],
