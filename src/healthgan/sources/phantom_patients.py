@@ -12,7 +12,7 @@ from healthgan.sources.thorax import WAVES, Chest, Floats
 RATIO_LIMIT = 0.5
 """A cardiothoracic ratio above this is cardiomegaly."""
 
-_RATIO = ((0.43, 0.040), (0.57, 0.045))
+_RATIO = ((0.425, 0.040), (0.575, 0.045))
 """Mean and standard deviation before the cut at the limit: healthy, ill."""
 _AGES = ("18-44", "45-64", "65-90")
 

@@ -126,7 +126,7 @@ def _draw(chest: Chest, pose: Pose, grid: Values) -> Floats:
 
     film = chest.fat * depth + 0.24 * belly
     film += 0.10 * np.exp(-((x / (1.3 * chest.mediastinum)) ** 2))
-    film += 0.12 * chest.heart_width * heart * (1 - belly)
+    film += 0.20 * chest.heart_width * heart * (1 - belly)
     film -= lungs * (chest.lung_air - chest.haze * _edge(y - 0.1, 0.15))
     film += _bones(chest, y, across, cage, lungs)
     film += _soft(chest, x, y, across)
