@@ -64,6 +64,7 @@ def render(run: Run, published: Published, comparison: Comparison, material: Mat
         "exact": lambda value: "–" if value is None else f"{value:.3f}",
         "floor": floor_text,
         "points": points,
+        "prose": lambda text: re.sub(r" (%|=|±|points)|(?<=[=±]) ", "\u00a0\\1", text),
         "plain": plain,
         "estimate": lambda value: "–" if value is None else interval(value),
     }

@@ -4,6 +4,7 @@ from healthgan.report.comparison import Comparison, Trend
 from healthgan.report.published import Row
 from healthgan.report.reading import Run
 from healthgan.report.results import repeats
+from healthgan.scores import wilson_interval
 from healthgan.statistics import Estimate
 from healthgan.terminal import plain
 
@@ -120,7 +121,7 @@ def _with_interval(estimate: Estimate) -> str:
 
 def _trend(trend: Trend) -> str:
     if trend.rank is None or trend.slope is None:
-        return "Whether test accuracy rises with the likeness floor cannot be asked: too few floors have a model."
+        return ""
     direction = "rises" if trend.rank.rho > 0 else "falls"
     if trend.clear:
         claim = f"With generated images, test accuracy {direction} with the likeness floor"
@@ -168,13 +169,15 @@ def _control(run: Run, control: Row) -> str:
 def _caution(real: Row, comparison: Comparison) -> str:
     if not real["n"]:
         return ""
+    low, high = wilson_interval(round(real["test_mean"] / 100 * real["n"]), real["n"])
     whose = f" of {comparison.patients:,} patients" if comparison.patients not in (None, real["n"]) else ""
     spread = ""
     if real["runs"] > 1:
-        spread = f": trainings on the very same real images already lie {real['test_range']:.1f} points apart"
+        spread = f": trainings on the very same real images already lie up to {real['test_range']:.1f} points apart"
     return (
-        f"Each floor was trained once, and {real['n']:,} test images{whose} are few. The intervals cover the choice of "
-        f"test patients, not the luck of a training{spread}."
+        f"Each floor was trained once, and {real['n']:,} test images{whose} tell a single accuracy to about "
+        f"± {50 * (high - low):.1f} points. The intervals cover the choice of test patients, not the luck of a "
+        f"training{spread}."
     )
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from healthgan.protocol import Protocol, load_protocol, to_toml
 from healthgan.run import RunFolder
@@ -23,8 +22,6 @@ CHANCE = {
 }
 """How often a classifier is right, by floor."""
 
-Maker = Callable[..., RunFolder]
-
 
 def paper(**changes: dict[str, Any] | None) -> Protocol:
     """The published protocol with fewer floors; ``changes`` go into its tables, None removes one."""
@@ -37,22 +34,6 @@ def paper(**changes: dict[str, Any] | None) -> Protocol:
         else:
             data[table] = {**data[table], **entries}
     return Protocol.model_validate(data)
-
-
-@pytest.fixture(scope="session")
-def make_run(tmp_path_factory: pytest.TempPathFactory) -> Maker:
-    """Gives a function that writes a run folder; see ``write_run``."""
-
-    def make(**options: Any) -> RunFolder:
-        return write_run(tmp_path_factory.mktemp("runs") / "run", **options)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def finished(make_run) -> RunFolder:
-    """A finished run of the paper protocol on a source of its own."""
-    return make_run()
 
 
 def write_run(

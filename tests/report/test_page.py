@@ -1,0 +1,288 @@
+"""The files of a report: what is written, that it is whole, safe, small and the same every time."""
+
+import hashlib
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from fake_run import FLOORS, paper, write_run
+from PIL import Image
+
+from healthgan.report import build, pictures
+from healthgan.report.reading import read_run
+from healthgan.run import RunFolder
+
+CHARTS = (
+    "figure-3",
+    "figure-3-epochs",
+    "figure-5",
+    "figure-6",
+    "figure-7",
+    "differences",
+    "likeness",
+    "losses",
+)
+TABLES = ("figure-1", "figure-2", "figure-4", "likeness", "losses")
+EMPTY = {"meta", "img", "br", "source", "link", "hr", "input"}
+
+BLOCKED = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "numba"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+from healthgan.cli import main
+sys.argv = ["healthgan", "report", sys.argv[1]]
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> RunFolder:
+    folder = write_run(tmp_path_factory.mktemp("page") / "run")
+    assert build(folder.path) == folder.path / "report.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(built) -> str:
+    return (built.path / "report.html").read_text("utf-8")
+
+
+class Reader(HTMLParser):
+    """Checks that elements close in order, and gathers ids, text and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.text: list[str] = []
+        self.addresses: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in EMPTY:
+            self.open.append(tag)
+        self.handle_startendtag(tag, attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.addresses += [
+            value for name, value in attrs if name in ("src", "href", "xlink:href", "srcset") and value
+        ]
+        if tag == "img":
+            self.images.append(found)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "text"):
+            self.text.append(data)
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+def test_all_files_are_there(built) -> None:
+    for name in CHARTS:
+        svg = (built.path / f"figures/{name}.svg").read_text("utf-8")
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+        with Image.open(built.path / f"figures/{name}.png") as image:
+            assert min(image.size) > 300
+    for name in TABLES:
+        assert (built.path / f"tables/{name}.csv").read_text("utf-8").count("\n") > 2
+    assert not list(built.path.rglob("*.part"))
+
+
+def test_the_page_stands_alone(page) -> None:
+    reader = read(page)
+    outside = [address for address in reader.addresses if not address.startswith(("data:image/", "#"))]
+    assert outside == []
+    assert "url(" not in re.sub(r"url\(#", "", page)
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert len(page.encode()) < 5_000_000
+
+
+def test_the_page_is_well_formed(page) -> None:
+    reader = read(page)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert set(re.findall(r'(?:url\(|href=")#([^)"]+)', page)) <= set(reader.ids)
+    assert all(image.get("alt") for image in reader.images)
+    assert page.count('role="img" aria-label="') == page.count("<svg ") == 6
+
+
+def test_figures_stand_in_their_order(page) -> None:
+    places = [page.index(f'<section id="figure-{number}">') for number in range(1, 8)]
+    assert places == sorted(places)
+    assert page.index('class="verdict"') < places[0]
+    assert places[-1] < page.index('id="real-or-synthetic"') < page.index('id="settings"')
+
+
+def test_faults_stand_beside_their_figure(page) -> None:
+    sections = dict(re.findall(r'<section id="([^"]+)">(.*?)</section>', page, re.DOTALL))
+    assert "One network goes on from fold to fold" in sections["figure-6"]
+    assert "Only the rare class holds generated images" in sections["figure-4"]
+    assert "first in the file" in sections["figure-1"]
+    assert "two sources" in sections["figure-2"]
+    assert page.count("One network goes on from fold to fold") == 1
+
+
+def test_settings_seed_and_versions_are_told(built, page) -> None:
+    text = "".join(read(page).text)
+    assert (built.path / "study.toml").read_text("utf-8").strip() in text
+    for fact in ("a" * 32, "d" * 64, "c" * 64, "torch 2.13.0", "seed 7"):
+        assert fact in text
+
+
+def test_charts_follow_the_theme(page) -> None:
+    charts = "".join(re.findall(r"<svg .*?</svg>", page, re.DOTALL))
+    assert "var(--generated)" in charts
+    assert set(re.findall(r"#[0-9a-f]{6}\b", charts)) <= {"#ffffff", "#000000"}
+
+
+def test_the_same_records_give_the_same_files(built, tmp_path) -> None:
+    again = write_run(tmp_path / "run")
+    build(again.path)
+    for folder in ("figures", "tables"):
+        files = sorted(file.name for file in (built.path / folder).iterdir())
+        assert files == sorted(file.name for file in (again.path / folder).iterdir())
+        for name in files:
+            one, two = (
+                hashlib.sha256((path / folder / name).read_bytes()).hexdigest()
+                for path in (built.path, again.path)
+            )
+            assert one == two, name
+    assert (again.path / "report.html").read_bytes() == (built.path / "report.html").read_bytes()
+
+
+def test_an_unfinished_run_says_so(tmp_path) -> None:
+    folder = write_run(tmp_path / "run", keep=lambda key: key in ("task", "generator/1"))
+    page = build(folder.path).read_text("utf-8")
+    assert "Unfinished: 1 of 19 jobs" in page
+    assert "<code>likeness</code>" in page
+    text = "".join(read(page).text)
+    assert "Not known yet" in text
+    assert "epoch 30" in text, "the one finished training is shown"
+    assert not (folder.path / "figures/figure-7.svg").exists()
+
+
+def test_no_record_at_all(tmp_path) -> None:
+    page = build(write_run(tmp_path / "run", keep=lambda _: False).path).read_text("utf-8")
+    assert "Unfinished: 0 of 19 jobs" in page
+    read(page)
+
+
+def test_names_of_the_users_do_no_harm(tmp_path) -> None:
+    name = '<script>alert("x")</script> $\\frac$ \x1b'
+    folder = write_run(tmp_path / "run", rare=name, source="</style><b>")
+    page = build(folder.path).read_text("utf-8")
+    assert "<script" not in page
+    assert "</style><b>" not in page
+    assert "\x1b" not in page
+    read(page)
+
+
+def test_colour_images_and_no_control(tmp_path) -> None:
+    folder = write_run(tmp_path / "run", channels=3, protocol=paper(control=None))
+    page = build(folder.path).read_text("utf-8")
+    assert "This protocol has no control." in page
+    assert not (folder.path / "tables/figure-2.csv").exists()
+    read(page)
+
+
+def test_published_figures_beside_ours(tmp_path) -> None:
+    folder = write_run(tmp_path / "run", source="chestmnist")
+    page = build(folder.path).read_text("utf-8")
+    assert "published 11,415" in page
+    assert "pub. 68.0" in page
+    assert "Benavidez" in page
+    assert "published 2023" in (folder.path / "figures/figure-7.svg").read_text("utf-8")
+
+
+def test_a_floor_without_images_has_a_row_and_n(page) -> None:
+    section = re.search(r'<section id="figure-4">(.*?)</section>', page, re.DOTALL)[1]
+    row = re.search(r"≥ 0.88</th>(.*?)</tr>", section, re.DOTALL)[1]
+    assert row.count("n = 0") == 3
+
+
+def test_examples_are_found_again_with_their_noise(built) -> None:
+    run = read_run(built.path)
+    found = pictures.examples(run)
+    assert len(found) == 8
+    for example in found:
+        assert example.round == 1
+        history = run.array("synthetic/round-1.npz", "history")
+        assert np.array_equal(history[example.epoch, example.vector], example.generated)
+        noise = run.array("synthetic/round-1.npz", "noise")
+        assert np.array_equal(noise[example.vector], example.noise)
+
+
+def test_the_animation_goes_over_all_epochs(built) -> None:
+    path = built.path / "figures/figure-3.gif"
+    assert path.stat().st_size <= pictures.GIF_BYTES
+    with Image.open(path) as gif:
+        assert 10 <= gif.n_frames <= 31
+
+
+@pytest.mark.parametrize(("last", "expected"), [(0, [0]), (5, [0, 1, 2, 3, 4, 5]), (500, None)])
+def test_chosen_epochs_begin_and_end_with_the_training(last, expected) -> None:
+    found = pictures.chosen_epochs(last)
+    assert expected is None or found == expected
+    assert (found[0], found[-1]) == (0, last)
+    assert found == sorted(set(found))
+    assert len(found) <= 10
+
+
+@pytest.mark.parametrize("size", [28, 64, 224])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_row_of_images_is_bounded(size, channels) -> None:
+    images = np.full((16, size, size, channels), 7, np.uint8)
+    row = pictures.row_of(images)
+    side = min(size, pictures.LARGEST)
+    assert row.shape == (side, 16 * side + 15, channels)
+    assert np.array_equal(row[:, :side], np.full((side, side, channels), 7))
+    assert pictures.png(row).startswith(b"\x89PNG")
+
+
+def test_noise_is_drawn_with_zero_in_the_middle() -> None:
+    picture = pictures.noise_picture(np.array([-9, 0, 3], np.float32))
+    assert picture[..., 0].tolist() == [[0, 128], [255, 128]]
+
+
+def test_a_report_needs_neither_torch_nor_numba(tmp_path) -> None:
+    folder = write_run(tmp_path / "run")
+    result = subprocess.run([sys.executable, "-c", BLOCKED, folder.path], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Figure 4" in result.stdout
+    assert (folder.path / "report.html").exists()
+
+
+def test_the_histogram_counts_every_candidate(built) -> None:
+    lines = (built.path / "tables/likeness.csv").read_text("utf-8").splitlines()[1:]
+    rows = [line.split(",") for line in lines]
+    run = read_run(built.path)
+    likeness = run.array("synthetic/candidates.npz", "likeness")
+    assert sum(int(row[2]) for row in rows) == np.isfinite(likeness).sum()
+    for floor in FLOORS:
+        above = sum(int(count) for start, _, count in rows if float(start) >= floor - 1e-9)
+        assert above == (likeness >= floor).sum()
+
+
+def test_paths_may_be_relative(built, monkeypatch) -> None:
+    monkeypatch.chdir(built.path.parent)
+    assert build(Path("run")) == Path("run/report.html")
