@@ -63,9 +63,9 @@ def work(what: str, size: int) -> None:
     block()
     print(f"ready torch {torch.__version__}", flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         block()
-        print(time.perf_counter() - start, flush=True)
+        print(time.perf_counter() - start, time.process_time() - used, flush=True)
 
 
 class Worker:
@@ -96,13 +96,17 @@ class Worker:
         self.tell.write("go\n")
         self.tell.flush()
 
-    def seconds(self) -> float:
-        """Wait for the block's end; what it took."""
-        return float(self.answers.readline())
+    def seconds(self) -> tuple[float, float]:
+        """Wait for the block's end; what it took, and what all its threads took of the processor."""
+        taken, used = self.answers.readline().split()
+        return float(taken), float(used)
 
 
 def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
-    """Rates of all variants in every round, in units of work a second over all processes of a variant."""
+    """Rates of all variants in every round: units of work a second, over all processes of a variant.
+
+    Beside them the work a second of processor time, which what else the machine does hardly touches.
+    """
     size = str(SIZES[what])
     theirs: list[str | Path] = [keras_python, HERE / "speed_keras.py", what, size]
     ours: list[str | Path] = [sys.executable, __file__, "--worker", what, size]
@@ -119,18 +123,24 @@ def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
         "Keras, 1 thread": single[:1],
     }
     rates: dict[str, list[float]] = {name: [] for name in variants}
+    efficiency: dict[str, list[float]] = {name: [] for name in variants}
     loads = []
     for turn in range(rounds):
         names = list(variants)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             for worker in variants[name]:
                 worker.start()
-            rates[name].append(sum(SIZES[what] / worker.seconds() for worker in variants[name]))
+            times = [worker.seconds() for worker in variants[name]]
+            rates[name].append(sum(SIZES[what] / taken for taken, _ in times))
+            efficiency[name].append(len(times) * SIZES[what] / sum(used for _, used in times))
         loads.append(os.getloadavg()[0])
     for worker in everyone:
         worker.tell.close()
         worker.process.wait()
-    return {"what": what, "unit": UNITS[what], "versions": versions, "rates": rates, "load": loads}
+    return {
+        "what": what, "unit": UNITS[what], "versions": versions, "load": loads,
+        "rates": rates, "rates_a_processor_second": efficiency,
+    }  # fmt: skip
 
 
 def show(found: dict) -> bool:
@@ -140,15 +150,17 @@ def show(found: dict) -> bool:
         f"\n{found['what'].upper()}, batch {BATCH}, 28×28, n = {rounds} rounds; {'; '.join(found['versions'])}"
     )
     print(f"1-minute load average {min(found['load']):.1f}–{max(found['load']):.1f}")
-    print(f"{found['unit']:58}{'median':>9}   min–max")
+    print(f"{found['unit']:62}{'median':>9}   {'min–max':18}a processor second")
     for name, values in rates.items():
-        print(f"{name:58}{statistics.median(values):9.4g}   {min(values):.4g}–{max(values):.4g}")
+        spread = f"{min(values):.4g}–{max(values):.4g}"
+        alone = statistics.median(found["rates_a_processor_second"][name])
+        print(f"{name:62}{statistics.median(values):9.4g}   {spread:18}{alone:.4g}")
     found["ratios"] = {}
     for first, second in PAIRS:
         values = [a / b for a, b in zip(rates[first], rates[second], strict=True)]
         found["ratios"][f"{first} / {second}"] = values
         name = f"{first} / {second}"
-        print(f"{name:58}{statistics.median(values):9.3g}   {min(values):.3g}–{max(values):.3g}")
+        print(f"{name:62}{statistics.median(values):9.3g}   {min(values):.3g}–{max(values):.3g}")
     target, reached = TARGETS[found["what"]], statistics.median(found["ratios"][" / ".join(PAIRS[0])])
     print(f"target {target} against Keras's own threads: {'met' if reached >= target else 'missed'}")
     return reached >= target

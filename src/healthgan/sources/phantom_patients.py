@@ -79,8 +79,10 @@ def _ratio(ill: NDArray[np.bool_], uniform: NDArray[np.float32]) -> NDArray[np.f
     low, high = np.where(ill, limit, 0.0), np.where(ill, 1.0, limit)
     place = np.clip(low + (high - low) * uniform, 1e-4, 1 - 1e-4)
     ratio = np.round(mean + sd * ndtri(place), 3)
-    ratio = np.where(ill, np.maximum(ratio, RATIO_LIMIT + 0.001), np.minimum(ratio, RATIO_LIMIT))
-    return ratio.astype(np.float64)
+    cut: NDArray[np.float64] = np.where(
+        ill, np.maximum(ratio, RATIO_LIMIT + 0.001), np.minimum(ratio, RATIO_LIMIT)
+    )
+    return cut
 
 
 def _waves(uniform: NDArray[np.float32]) -> Floats:
