@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_protocol, write_blobs
 
+from conftest import tiny_protocol, write_blobs
 from healthgan import study as studies
 from healthgan.errors import InputError
 from healthgan.protocol import load_protocol, to_toml

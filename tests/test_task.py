@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import write_blobs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import write_blobs
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet
 from healthgan.sources import load

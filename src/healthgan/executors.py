@@ -120,7 +120,9 @@ def _listen(steps: "SimpleQueue[Step | None]", report: Report) -> None:
 def _start_worker(work: "Work[Context]", context: Context, steps: "SimpleQueue[Step | None]") -> None:
     global _worker
     _worker = _Worker(work, context, steps)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the parent ends the workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -45,7 +45,11 @@ def gather(
         else:
             pictures.append(
                 Picture(
-                    resample(picture.pixels, size), picture.stored_rgb, picture.notes, picture.deep_maximum, picture.patient
+                    resample(picture.pixels, size),
+                    picture.stored_rgb,
+                    picture.notes,
+                    picture.deep_maximum,
+                    picture.patient,
                 )
             )
     notes = _notes(pictures) + _resampling_notes(shapes, size)
@@ -93,7 +97,10 @@ def _notes(pictures: Sequence[Picture]) -> tuple[str, ...]:
         stored_rgb = sum(picture.stored_rgb for picture in pictures)
         counts.update({"stored as RGB with equal channels, read as grey": stored_rgb} if stored_rgb else {})
     total = len(pictures)
-    notes = [f"{note} ({'all' if count == total else f'{count} of {total}'} images)" for note, count in counts.items()]
+    notes = [
+        f"{note} ({'all' if count == total else f'{count} of {total}'} images)"
+        for note, count in counts.items()
+    ]
     deep = [picture.deep_maximum for picture in pictures if picture.deep_maximum is not None]
     if deep:
         notes.append(f"brightest value before the scaling by bit depth: {max(deep)}")
