@@ -93,6 +93,9 @@ def test_differences_are_those_of_figure_4(run) -> None:
         row = rows[floor]
         assert found.value == pytest.approx(row["test_generated"] - row["test_real"], abs=2e-3)
         assert found.low <= found.value <= found.high
+    assert comparison.mean_difference.high - comparison.mean_difference.low > max(
+        0.5 * (found.high - found.low) for found in comparison.differences.values()
+    ), "the interval of the mean covers the spread between floors"
     mean = statistics.mean(found.value for found in comparison.differences.values())
     assert comparison.mean_difference.value == pytest.approx(mean)
     assert comparison.patients == TEST // 2
@@ -158,6 +161,7 @@ def test_an_unfinished_run_invents_nothing(tmp_path) -> None:
         (Estimate(-5, -9, -1), "lower"),
         (Estimate(5, -1, 9), "no effect"),
     ],
+    ids=["higher", "lower", "open"],
 )
 def test_nothing_is_claimed_where_the_interval_holds_zero(run, estimate, word) -> None:
     comparison = compare(run)
@@ -173,8 +177,22 @@ def test_nothing_is_claimed_where_the_interval_holds_zero(run, estimate, word) -
 def test_no_floor_reached(tmp_path) -> None:
     protocol = paper(likeness={"floors": (0.88, 0.89)}, control=None)
     run = read_run(write_run(tmp_path / "run", protocol=protocol).path)
-    text = " ".join(answer(run, compare(run)))
-    assert "No generated image reached the lowest likeness floor, 0.88" in text
+    verdict = answer(run, compare(run))[0]
+    assert "No generated image reached the lowest likeness floor, 0.88" in verdict
+
+
+def test_floors_that_differ_stand_beside_a_mean_that_does_not(run) -> None:
+    comparison = compare(run)
+    gains = {0.8: Estimate(-50, -60, -40), 0.82: Estimate(4, 1, 9), 0.84: Estimate(1, -2, 3)}
+    mixed = type(comparison)(gains, Estimate(-5, -30, 20), 3, comparison.trends, {})
+    verdict, first = answer(run, mixed)[:2]
+    assert (
+        "lower at floor 0.80 and higher at floor 0.82; over all floors together no effect is shown" in verdict
+    )
+    spread = repeats(run, "real")["test_range"]
+    assert 4 < spread < 50
+    assert f"Of these 2 differences 1 exceeds the {spread:.1f} points" in first
+    assert "at 1 of 3 floors the 95 % interval includes zero" in first
 
 
 def test_published_figures_stand_only_beside_the_studys_own_images(tmp_path) -> None:

@@ -49,7 +49,8 @@ class Comparison:
 
     Attributes:
         differences: floor → test accuracy with generated images minus real only, same test images.
-        mean_difference: the same over all those floors together.
+        mean_difference: the mean over those floors; its interval covers test patients and, as each floor is
+            a training of its own, the luck of trainings.
         patients: whose test images they are.
         trends: by arm.
         inflation: arm → floor → validation minus test accuracy.
@@ -81,7 +82,7 @@ def compare(run: Run) -> Comparison:
             floor: percentile_estimate(gain.mean(), drawn)
             for floor, gain, drawn in zip(floors, gains, draws.T, strict=True)
         }
-        mean = percentile_estimate(gains.mean(), draws.mean(axis=1))
+        mean = percentile_estimate(gains.mean(), _floors_anew(draws).mean(axis=1))
     return Comparison(
         differences=differences,
         mean_difference=mean,
@@ -105,6 +106,14 @@ def _right(run: Run, arm: str) -> dict[float, NDArray[np.float64]]:
         if score is not None and label is not None:
             found[floor] = ((score > 0.5) == (label == 1)).astype(np.float64)
     return found
+
+
+def _floors_anew(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(resamples, floors) with the floors of each resample drawn with replacement."""
+    rng = np.random.default_rng([SEED, 1])
+    picks = rng.integers(draws.shape[1], size=draws.shape)
+    drawn: NDArray[np.float64] = np.take_along_axis(draws, picks, axis=1)
+    return drawn
 
 
 def _patients(run: Run) -> NDArray[np.int64] | None:

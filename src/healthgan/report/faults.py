@@ -197,15 +197,15 @@ def _of_validation(run: Run) -> Iterator[Fault]:
             "figure-6",
             "One network goes on from fold to fold",
             f"It is not reset, so that from the second of {folds.count} folds on it is validated on images that "
-            "it was trained on. Validation accuracy is inflated in every arm.",
+            "it was trained on. That lifts validation accuracy in every arm, the more the longer a fold is trained.",
         )
     if folds.synthetic_in_validation:
         yield Fault(
             "synthetic_in_validation",
             "figure-6",
             "Generated images stand in the validation folds",
-            "They come from the same GAN as those in training, and are easy to recognise. Validation accuracy "
-            "with generated images is inflated further, the more of them there are.",
+            "They come from the same GAN as those in training, and are easy to recognise. That lifts validation "
+            "accuracy with generated images further, the more of them there are.",
         )
     facts = (run.task or {}).get("main")
     if not folds.keep_patients_together and facts is not None and _patients_may_repeat(facts):

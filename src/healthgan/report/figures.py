@@ -61,18 +61,19 @@ def accuracy_chart(rows: Sequence[Row], arms: Sequence[str], stage: str) -> Figu
     figure, axes = _canvas("likeness floor (best SSIM)", f"{stage} accuracy, %")
     floors = np.array([row["floor"] for row in rows])
     step = float(np.diff(floors).min()) if len(floors) > 1 else 0.01
-    for number, arm in enumerate(arms):
+    drawn = [arm for arm in arms if not np.isnan(_column(rows, f"{stage}_{arm}")).all()]
+    for number, arm in enumerate(drawn):
         values = _column(rows, f"{stage}_{arm}")
         style: dict[str, Any] = {"color": COLOURS[arm], "marker": MARKERS[arm], "label": LABELS[arm]}
-        places = floors + (number - 1) * 0.06 * step
+        places = floors + (number - (len(drawn) - 1) / 2) * 0.06 * step
         axes.plot(places, values, linestyle="--" if arm == "control" else "-", **style)
         if stage == "test":
             low, high = (_column(rows, f"test_{arm}_{end}") for end in ("low", "high"))
             axes.vlines(places, low, high, colors=COLOURS[arm], linewidth=0.9, alpha=0.55)
-        published = _column(rows, f"published_{stage}_{arm}")
-        if not np.isnan(published).all():
-            axes.plot(floors, published, color=COLOURS[arm], linewidth=0.8, linestyle=":")
     if any(key.startswith("published_") for key in rows[0]):
+        for arm in arms:
+            published = _column(rows, f"published_{stage}_{arm}")
+            axes.plot(floors, published, color=COLOURS[arm], linewidth=0.8, linestyle=":")
         axes.plot([], [], color=MUTED, linewidth=0.8, linestyle=":", label="published 2023")
     axes.set_xticks(floors if len(floors) <= 12 else floors[:: len(floors) // 8])
     axes.set_xticklabels([floor_text(tick) for tick in axes.get_xticks()])
@@ -111,6 +112,8 @@ def likeness_chart(counts: NDArray[np.int64], edges: NDArray[np.float64], floors
         (~reached, COLOURS["control"], f"below {floor_text(floors[0])}"),
         (reached, COLOURS["generated"], f"reach {floor_text(floors[0])} or more"),
     ):
+        if not chosen.any():
+            continue
         axes.bar(
             edges[:-1][chosen], counts[chosen], width=0.9 * width, align="edge", color=colour, label=label
         )

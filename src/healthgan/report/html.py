@@ -14,7 +14,7 @@ from healthgan import __version__
 from healthgan.report.comparison import Comparison
 from healthgan.report.faults import find_faults
 from healthgan.report.figures import COLOURS, GRID, INK, MUTED
-from healthgan.report.pictures import Example, Strip, noise_picture, png, row_of, strip_labels
+from healthgan.report.pictures import Example, Strip, noise_picture, png, strip_labels, strip_png
 from healthgan.report.published import Published, Row
 from healthgan.report.reading import Run
 from healthgan.report.results import STAGES, figure_1, figure_2, figure_4, repeats
@@ -125,9 +125,7 @@ def _view(run: Run, published: Published, comparison: Comparison, material: Mate
         "examples": [_example(example) for example in material.examples],
         "strips": _strips(material.strips),
         "animation": None if material.animation is None else data_uri(material.animation, "gif"),
-        "still": data_uri(png(row_of(material.strips[-1].images, between=128)), "png")
-        if material.strips
-        else None,
+        "still": data_uri(strip_png(material.strips[-1].images), "png") if material.strips else None,
         "faults": {place: [fault for fault in faults if fault.place == place] for place in _places()},
         "times": _times(run),
     }
@@ -181,7 +179,7 @@ def _strips(strips: list[Strip]) -> list[Row]:
     if not strips:
         return []
     return [
-        {"label": label, "picture": data_uri(png(row_of(strip.images, between=128)), "png")}
+        {"label": label, "picture": data_uri(strip_png(strip.images), "png")}
         for strip, label in zip(strips, strip_labels(strips), strict=True)
     ]
 

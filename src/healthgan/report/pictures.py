@@ -85,8 +85,8 @@ def chosen_epochs(last: int, count: int = 10) -> list[int]:
     """Up to ``count`` epochs from 0 (before training) to the last, ever further apart."""
     if last < count:
         return list(range(last + 1))
-    later = np.geomspace(1, last, count - 1).round().astype(int)
-    return sorted({0, *later.tolist()})
+    shares = np.linspace(0, 1, count) ** 2
+    return [int(epoch) for epoch in np.unique((last * shares).round())]
 
 
 def animation(run: Run) -> bytes | None:
@@ -136,11 +136,17 @@ def fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return small.reshape(size[1], size[0], channels)
 
 
+def strip_png(images: NDArray[np.uint8]) -> bytes:
+    """Images side by side as a PNG file, nothing but the page between them: (N, H, W, C) uint8."""
+    picture = _pillow(row_of(images))
+    shows = row_of(np.full((*images.shape[:3], 1), 255, np.uint8), between=0)
+    picture.putalpha(_pillow(shows))
+    return _encoded(picture)
+
+
 def png(image: NDArray[np.uint8]) -> bytes:
     """An image (H, W, C) uint8 as a PNG file."""
-    stream = io.BytesIO()
-    _pillow(image).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    return _encoded(_pillow(image))
 
 
 def example_figure(found: list[Example]) -> Figure:
@@ -245,6 +251,12 @@ def _gif(frames: list[Image.Image]) -> bytes:
     frames[0].save(
         stream, "GIF", save_all=True, append_images=frames[1:], duration=pauses, loop=0, optimize=False
     )
+    return stream.getvalue()
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 

@@ -14,7 +14,7 @@ def answer(run: Run, comparison: Comparison) -> list[str]:
     real, control = repeats(run, "real"), repeats(run, "control")
     paragraphs = [
         [_verdict(run, comparison)],
-        [_baseline(real), _with_generated(run), *_differences(comparison)],
+        [_baseline(real), _with_generated(run), *_differences(comparison, real)],
         [_trend(comparison.trends["generated"]), _inflation(comparison), _control(run, control)],
         [_caution(real, comparison)],
     ]
@@ -61,9 +61,8 @@ def _baseline(real: Row) -> str:
 
 def _with_generated(run: Run) -> str:
     tested = {floor: 100 * record["test_accuracy"] for floor, record in run.trained("generated")}
-    likeness = run.records.get("likeness")
-    if likeness is not None and not any(likeness["accepted"].values()):
-        return f"No generated image reached the lowest likeness floor, {floor_text(run.floors[0])}: there is nothing to compare."
+    if _nothing_reached(run):
+        return ""
     if not tested:
         return "No classifier has been trained with generated images yet."
     worst, best = min(tested, key=tested.__getitem__), max(tested, key=tested.__getitem__)
@@ -78,39 +77,67 @@ def _with_generated(run: Run) -> str:
 def _verdict(run: Run, comparison: Comparison) -> str:
     mean = comparison.mean_difference
     if mean is None:
-        return "Not known yet." if run.missing else "There is nothing to compare."
+        return _nothing_reached(run) or ("Not known yet." if run.missing else "There is nothing to compare.")
     start = "So far" if run.missing else "In this run"
     if not mean.clear:
-        return f"{start} no effect of the generated images on test accuracy is shown."
+        clear = _clear_floors(comparison)
+        if not clear:
+            return f"{start} no effect of the generated images on test accuracy is shown."
+        return f"{start} test accuracy with generated images is {clear}; over all floors together no effect is shown."
     word = "higher" if mean.value > 0 else "lower"
     return (
         f"{start} test accuracy is {word} with generated images, by {abs(mean.value):.1f} points on average."
     )
 
 
-def _differences(comparison: Comparison) -> list[str]:
+def _nothing_reached(run: Run) -> str:
+    likeness = run.records.get("likeness")
+    if likeness is None or any(likeness["accepted"].values()):
+        return ""
+    return f"No generated image reached the lowest likeness floor, {floor_text(run.floors[0])}: there is nothing to compare."
+
+
+def _differences(comparison: Comparison, real: Row) -> list[str]:
     found, mean = comparison.differences, comparison.mean_difference
     if not found or mean is None:
         return []
     if len(found) == 1:
         verdict = "" if mean.clear else ": no effect is shown, as it includes zero"
         return [f"The difference is {_with_interval(mean)}{verdict}."]
-    words = [
-        f"{word} at {_floors(floors)}"
-        for word, floors in (
-            ("lower", [floor for floor, gain in found.items() if gain.high < 0]),
-            ("higher", [floor for floor, gain in found.items() if gain.low > 0]),
-        )
-        if floors
-    ]
+    words = _clear_floors(comparison)
     unclear = sum(not gain.clear for gain in found.values())
     if not words:
         first = "At no floor does the 95 % interval of the difference between the two leave zero out."
     else:
         rest = f"; at {unclear} of {len(found)} floors the 95 % interval includes zero" if unclear else ""
-        first = f"Compared floor by floor on the same test images, it is {' and '.join(words)}{rest}."
+        first = f"Compared floor by floor on the same test images, it is {words}{rest}."
     verdict = "" if mean.clear else ", which includes zero"
-    return [first, f"Over all {len(found)} floors the difference is {_with_interval(mean)}{verdict}."]
+    return [
+        first,
+        _beyond_luck([abs(gain.value) for gain in found.values() if gain.clear], real),
+        f"Over all {len(found)} floors the difference is {_with_interval(mean)}{verdict}.",
+    ]
+
+
+def _clear_floors(comparison: Comparison) -> str:
+    """Where the interval of the difference leaves zero out: "lower at floors 0.80 and 0.81"."""
+    found = comparison.differences
+    sides = {
+        "lower": [floor for floor, gain in found.items() if gain.high < 0],
+        "higher": [floor for floor, gain in found.items() if gain.low > 0],
+    }
+    return " and ".join(f"{word} at {_floors(floors)}" for word, floors in sides.items() if floors)
+
+
+def _beyond_luck(gains: list[float], real: Row) -> str:
+    """How many of the clear differences are larger than what lies between trainings on the same images."""
+    if not gains or real["runs"] < 2:
+        return ""
+    larger = sum(gain > real["test_range"] for gain in gains)
+    luck = f"the {real['test_range']:.1f} points that lie between trainings on the very same real images"
+    if len(gains) == 1:
+        return f"That difference {'exceeds' if larger else 'does not exceed'} {luck}."
+    return f"Of these {len(gains)} differences {larger or 'none'} exceed{'s' * (larger < 2)} {luck}."
 
 
 def _with_interval(estimate: Estimate) -> str:
@@ -171,13 +198,10 @@ def _caution(real: Row, comparison: Comparison) -> str:
         return ""
     low, high = wilson_interval(round(real["test_mean"] / 100 * real["n"]), real["n"])
     whose = f" of {comparison.patients:,} patients" if comparison.patients not in (None, real["n"]) else ""
-    spread = ""
-    if real["runs"] > 1:
-        spread = f": trainings on the very same real images already lie up to {real['test_range']:.1f} points apart"
     return (
         f"Each floor was trained once, and {real['n']:,} test images{whose} tell a single accuracy to about "
-        f"± {50 * (high - low):.1f} points. The intervals cover the choice of test patients, not the luck of a "
-        f"training{spread}."
+        f"± {50 * (high - low):.1f} points. The interval at a single floor covers the choice of test patients, not the "
+        "luck of a training."
     )
 
 
