@@ -1,6 +1,6 @@
 """The study's networks in Keras and here, on the same weights and inputs: are they equal?
 
-    python benchmarks/keras/parity.py --keras-python /tmp/keras-venv/bin/python [--json FILE]
+    python benchmarks/keras/parity.py --keras-python keras-venv/bin/python [--json FILE]
 
 Runs in the project's environment; Keras runs in its own and hands over its weights and results as files.
 The error of a tensor is max |a − b| / max(1, max |b|), b being Keras's; for gradients, which may be small

@@ -1,6 +1,6 @@
 """Training speed of the study's networks, Keras and here, side by side.
 
-    python benchmarks/keras/speed.py --keras-python /tmp/keras-venv/bin/python [--rounds 7] [--json FILE]
+    python benchmarks/keras/speed.py --keras-python keras-venv/bin/python [--rounds 7] [--json FILE]
 
 Runs in the project's environment; Keras runs in its own. Every worker is a process that stays loaded and
 trains one block when told to. In each round all variants take their turn, in an order that rotates, so what

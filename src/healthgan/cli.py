@@ -37,7 +37,9 @@ def main() -> NoReturn:
     try:
         app()
     except InputError as error:
-        typer.echo(f"Error: {error}", err=True)
+        from healthgan.sources import printable
+
+        typer.echo(f"Error: {printable(str(error))}", err=True)
         sys.exit(2)
     sys.exit(0)
 
