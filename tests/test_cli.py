@@ -30,14 +30,19 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def test_help_names_the_commands_quickly() -> None:
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        result = healthgan("--help")
-        times.append(time.perf_counter() - started)
+    result = healthgan("--help")
     assert result.returncode == 0
     assert all(name in result.stdout for name in ("study", "report", "data"))
-    assert min(times) < 0.4
+    seconds = []
+    for _ in range(5):  # processor time, since other processes may be busy; coverage would slow it down
+        quiet = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "healthgan", "--help"], stdout=subprocess.DEVNULL, env=quiet
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds.append(usage.ru_utime + usage.ru_stime)
+    assert min(seconds) < 0.4
 
 
 def test_version() -> None:

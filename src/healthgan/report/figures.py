@@ -77,6 +77,7 @@ def accuracy_chart(rows: Sequence[Row], arms: Sequence[str], stage: str) -> Figu
         axes.plot([], [], color=MUTED, linewidth=0.8, linestyle=":", label="published 2023")
     axes.set_xticks(floors if len(floors) <= 12 else floors[:: len(floors) // 8])
     axes.set_xticklabels([floor_text(tick) for tick in axes.get_xticks()])
+    axes.set_xlim(floors[0] - 0.4 * step, floors[-1] + 0.4 * step)
     axes.set_ylim(*_accuracy_range(rows))
     _legend(figure, axes)
     return figure

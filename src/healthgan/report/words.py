@@ -67,9 +67,9 @@ def _with_generated(run: Run) -> str:
         return "No classifier has been trained with generated images yet."
     worst, best = min(tested, key=tested.__getitem__), max(tested, key=tested.__getitem__)
     if len(tested) == 1:
-        return f"With generated images added it is {tested[best]:.1f} %, at floor {floor_text(best)} (one training)."
+        return f"With generated images added, test accuracy is {tested[best]:.1f} %, at floor {floor_text(best)} (one training)."
     return (
-        f"With generated images added it is between {tested[worst]:.1f} % (likeness floor {floor_text(worst)}) and "
+        f"With generated images added, test accuracy is between {tested[worst]:.1f} % (likeness floor {floor_text(worst)}) and "
         f"{tested[best]:.1f} % (floor {floor_text(best)}), one training at each of {len(tested)} floors."
     )
 
@@ -180,7 +180,10 @@ def _inflation(comparison: Comparison) -> str:
     if not above:
         return f"That validation is inflated is not shown: {figures}, and no interval lies above zero."
     count = "every floor" if above == len(gaps) else f"{above} of {len(gaps)} floors"
-    return f"Validation is inflated: {figures}; the 95 % interval lies above zero at {count}."
+    claim = (
+        "Validation is inflated" if 2 * above >= len(gaps) else "Validation is inflated at few floors only"
+    )
+    return f"{claim}: {figures}; the 95 % interval lies above zero at {count}."
 
 
 def _control(run: Run, control: Row) -> str:
