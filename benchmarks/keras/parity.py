@@ -88,7 +88,7 @@ def take_over(network: nn.Module, arrays: Arrays, prefix: str) -> None:
 
 def error(ours: Tensor | float, keras: NDArray, floor: float = 1.0) -> float:
     """The largest difference over max(floor, max |b|); shapes must agree."""
-    a, b = torch.as_tensor(ours).detach().double().numpy(), from_keras(keras).double().numpy()
+    a, b = torch.as_tensor(ours, dtype=torch.float64).detach().numpy(), from_keras(keras).double().numpy()
     assert a.shape == b.shape, (a.shape, b.shape)
     return float(np.abs(a - b).max() / max(floor, float(np.abs(b).max())))
 
@@ -149,7 +149,7 @@ def check_cnn(inputs: Arrays, keras: Arrays, dtype: torch.dtype) -> Errors:
     compare(errors, network, keras, f"after{STEPS}", LATER)
     epoch = x.flatten(0, 1)[:FIT].split(BATCH), y.flatten()[:FIT].split(BATCH)
     correct = sum(right(cnn_step(network, adam, *pair)[0], pair[1]) for pair in zip(*epoch, strict=True))
-    accuracies.append(error(float(np.float32(correct / FIT)), keras["fit_accuracy/epoch"]))
+    accuracies.append(error(correct / FIT, keras["fit_accuracy/epoch"]))
     compare(errors, network, keras, "after_fit", f"{LATER} and an epoch of fit")
     return errors
 
