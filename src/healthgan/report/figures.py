@@ -27,7 +27,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
-    "font.size": 9,
+    "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": MUTED,
@@ -47,7 +47,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
 }
-WIDTH, HEIGHT = 6.4, 3.3  # inches: readable at the width of a page
+WIDTH, HEIGHT = 6.4, 3.5  # inches: readable at the width of a page
 
 
 def accuracy_chart(rows: Sequence[Row], arms: Sequence[str], stage: str) -> Figure:
@@ -106,7 +106,7 @@ def difference_chart(comparison: Comparison) -> Figure:
 
 def likeness_chart(counts: NDArray[np.int64], edges: NDArray[np.float64], floors: Sequence[float]) -> Figure:
     """How many candidates have which likeness, and where the floors lie."""
-    figure, axes = _canvas("likeness (best SSIM to a real training image)", "candidates", height=2.6)
+    figure, axes = _canvas("likeness (best SSIM to a real training image)", "candidates", height=2.8)
     reached = edges[:-1] >= floors[0] - 1e-9
     width = edges[1] - edges[0]
     for chosen, colour, label in (
@@ -130,7 +130,7 @@ def loss_chart(losses: Mapping[int, NDArray[np.floating]]) -> Figure:
     Args:
         losses: round → (epochs, 2).
     """
-    figure, axes = _canvas("epoch", "mean loss", height=2.6)
+    figure, axes = _canvas("epoch", "mean loss", height=2.8)
     for number, (_, values) in enumerate(losses.items()):
         epochs = np.arange(1, len(values) + 1)
         for column, (arm, name) in enumerate((("generated", "generator"), ("real", "discriminator"))):
