@@ -118,26 +118,28 @@ def test_batch_norm_passes_gradients_through_the_batch_statistics():
     assert torch.autograd.gradcheck(layer, (normal(3, 2, 2, 1).requires_grad_(),))
 
 
-def kingma_and_ba(theta, gradients, rate):
+def kingma_and_ba(theta, gradients, rate, beta1=0.9):
     """Section 2's efficient form, with epsilon-hat beside the uncorrected sqrt(v)."""
     m, v = np.zeros_like(theta), np.zeros_like(theta)
     for t, gradient in enumerate(gradients, start=1):
-        m = 0.9 * m + 0.1 * gradient
+        m = beta1 * m + (1 - beta1) * gradient
         v = 0.999 * v + 0.001 * gradient**2
-        theta = theta - rate * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + ADAM_EPSILON)
+        theta = theta - rate * math.sqrt(1 - 0.999**t) / (1 - beta1**t) * m / (np.sqrt(v) + ADAM_EPSILON)
     return theta
 
 
+@pytest.mark.parametrize("beta1", [0.9, 0.5])
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_adam_is_kingma_and_bas_with_epsilon_hat(steps):
+def test_adam_is_kingma_and_bas_with_epsilon_hat(steps, beta1):
     scales = torch.tensor([1.0, 1e-3, 1e-6, 1e-8, 0.0], dtype=torch.float64)  # epsilon rules the last ones
     gradients = [normal(4, 5, seed=seed) * scales for seed in range(steps)]
     start = normal(4, 5, seed=99)
     parameter = nn.Parameter(start.clone())
-    adam = Adam([parameter], 1e-2)
+    adam = Adam([parameter], 1e-2, beta1)
     for gradient in gradients:
         adam.step((gradient,))
-    expected = kingma_and_ba(start.numpy(), [gradient.numpy() for gradient in gradients], 1e-2)
+    moves = [gradient.numpy() for gradient in gradients]
+    expected = kingma_and_ba(start.numpy(), moves, 1e-2, beta1)
     np.testing.assert_allclose(parameter.detach().numpy(), expected, **EXACT)
     assert parameter.grad is None
 
