@@ -16,11 +16,11 @@ LAYERS: list[set[str]] = [
     {"task"},
     {"classifiers"},
     {"likeness", "fidelity", "privacy"},
-    {"generators"},
+    {"generators", "exports"},
     {"arms"},
     {"jobs"},
     {"study"},
-    {"sampler", "cli_data"},
+    {"sampler", "cli_data", "cli_generator", "cli_audit", "cli_likeness"},
     {"cli"},
     {"__main__"},
 ]

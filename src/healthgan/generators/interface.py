@@ -1,0 +1,74 @@
+"""What a generator is: any object with ``fit`` and ``sample``, ours or the user's."""
+
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from healthgan.errors import InputError
+
+
+@runtime_checkable
+class ImageGenerator(Protocol):
+    """Learns from labelled images and makes new ones of a class.
+
+    No base class is needed: an object that has both methods is one. Wrap a model made elsewhere (MONAI,
+    medigan, a diffusion model) in a small class of your own.
+    """
+
+    def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
+        """Learn.
+
+        Args:
+            images: (N, H, W, C) uint8, training images only.
+            labels: (N,) int64 class numbers.
+        """
+        ...
+
+    def sample(self, n: int, label: int, seed: int) -> NDArray[np.uint8]:
+        """Make images of one class: (n, H, W, C) uint8, the same for the same seed.
+
+        Another seed gives other images; image i should depend on the seed and on i, not on n.
+        """
+        ...
+
+
+def check_generator(generator: object) -> ImageGenerator:
+    """The same object, if it has what a generator needs.
+
+    Raises:
+        InputError: it has no ``fit`` or no ``sample``, or is a class where an instance is needed.
+    """
+    missing = [name for name in ("fit", "sample") if not callable(getattr(generator, name, None))]
+    if missing or isinstance(generator, type) or not isinstance(generator, ImageGenerator):
+        found = f"the class {generator.__name__}" if isinstance(generator, type) else type(generator).__name__
+        raise InputError(
+            f"The generator is {found}{' without ' + ' and '.join(missing) if missing else ''}; an object with "
+            "fit(images, labels) and sample(n, label, seed) is needed."
+        )
+    return generator
+
+
+def check_generated(images: Any, *, n: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa: ANN401
+    """What ``sample`` returned, if it is what was asked for.
+
+    Args:
+        images: what the generator gave, of whatever kind.
+        n: how many were asked for.
+        shape: (H, W, C) of the images it was trained on.
+
+    Returns:
+        (n, H, W, C) uint8.
+
+    Raises:
+        InputError: it is not an array, or has another type, shape or count. Nothing is converted, since a
+            wrong guess at the range of the values would go unseen.
+    """
+    remedy = f"sample({n}, label, seed) must return an array ({', '.join(map(str, (n, *shape)))}) of uint8"
+    if not isinstance(images, np.ndarray):
+        raise InputError(f"The generator gave {type(images).__name__}; {remedy}.")
+    if images.dtype != np.uint8:
+        raise InputError(f"The generator gave images of {images.dtype}; {remedy}, scaled to 0…255.")
+    if images.shape != (n, *shape):
+        raise InputError(f"The generator gave shape {images.shape}; {remedy}.")
+    return images
