@@ -1,0 +1,70 @@
+"""Any object with fit and sample is a generator, and what it gives is checked before it is used."""
+
+import numpy as np
+import pytest
+
+from healthgan.errors import InputError
+from healthgan.generators.interface import check_generated, check_generator
+
+GOOD = np.zeros((3, 16, 18, 1), np.uint8)
+
+
+class Foreign:
+    def fit(self, images, labels):
+        self.means = {label: images[labels == label].mean(axis=0) for label in np.unique(labels)}
+        return self
+
+    def sample(self, n, label, seed):
+        noise = np.random.default_rng(seed).normal(0, 9, (n, *self.means[label].shape))
+        return (self.means[label] + noise).clip(0, 255).astype(np.uint8)
+
+
+class NoSample:
+    fit = Foreign.fit
+
+
+def test_an_object_with_both_methods_is_a_generator():
+    foreign = Foreign()
+    assert check_generator(foreign) is foreign
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (NoSample(), r"NoSample without sample; an object with fit\(images, labels\)"),
+        (None, r"NoneType without fit and sample"),
+        (Foreign, r"the class Foreign; an object"),
+        (NoSample, r"the class NoSample without sample"),
+    ],
+)
+def test_what_is_no_generator(given, message):
+    with pytest.raises(InputError, match=message):
+        check_generator(given)
+
+
+def test_good_images_come_back_as_they_are():
+    assert check_generated(GOOD, n=3, shape=(16, 18, 1)) is GOOD
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            GOOD.tolist(),
+            r"gave list; sample\(3, label, seed\) must return an array \(3, 16, 18, 1\) of uint8",
+        ),
+        (GOOD / 255, r"images of float64; .*scaled to 0…255"),
+        (GOOD[:2], r"shape \(2, 16, 18, 1\)"),
+        (GOOD[..., 0], r"shape \(3, 16, 18\)"),
+        (np.repeat(GOOD, 3, 3), r"shape \(3, 16, 18, 3\)"),
+    ],
+)
+def test_other_things_are_refused(images, message):
+    with pytest.raises(InputError, match=message):
+        check_generated(images, n=3, shape=(16, 18, 1))
+
+
+def test_a_users_own_generator_goes_through_both_checks():
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 18, 1), np.uint8)
+    made = check_generator(Foreign()).fit(images, np.array([0, 0, 0, 1, 1, 1])).sample(4, 1, seed=2)
+    assert check_generated(made, n=4, shape=images.shape[1:]) is made
