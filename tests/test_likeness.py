@@ -1,10 +1,15 @@
-"""The harvest: each image once, with its place of origin and the likeness that scikit-image gives."""
+"""The harvest with the likeness that scikit-image gives; the band of real images and the verdicts it leads to."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from healthgan.likeness import score_candidates
+from healthgan.errors import InputError
+from healthgan.likeness import REASONS, Band, Verdict, calibrate, declared_checks, judge, score_candidates
+from healthgan.sources.phantom import Counts, phantom_images
+from healthgan.ssim import best_match
 
 
 @pytest.fixture
@@ -53,3 +58,168 @@ def test_a_stricter_floor_keeps_a_subset_and_the_shown_ones_reach_it(rounds) -> 
     assert len(shown) == 3
     assert found.accepted(0.5)[shown].all()
     assert len(found.spread(2.0, 3)) == 3
+
+
+def chests(normal, cardiomegaly, *, split="train", seed=0):
+    images = phantom_images(Counts(normal, cardiomegaly), split=split, seed=seed)
+    return images.pixels, images.patients
+
+
+def by_hand(candidates, reals, band):
+    """The verdicts as the docs tell them, one candidate after the other."""
+    said, kept = [], []
+    for image in candidates:
+        value = float(best_match(image[None], reals)[0][0])
+        verdict = Verdict.ACCEPTED
+        if np.isnan(value):
+            verdict = Verdict.CONSTANT
+        elif value < band.low:
+            verdict = Verdict.UNLIKE
+        elif value > band.copy:
+            verdict = Verdict.COPY_SUSPECT
+        elif value > band.high:
+            verdict = Verdict.TOO_ALIKE
+        elif kept and float(best_match(image[None], np.stack(kept))[0][0]) > band.copy:
+            verdict = Verdict.DUPLICATE
+        if verdict == Verdict.ACCEPTED:
+            kept.append(image)
+        said.append(verdict)
+    return said
+
+
+@pytest.fixture(scope="module")
+def reals():
+    return chests(0, 120)
+
+
+@pytest.fixture(scope="module")
+def band(reals):
+    return calibrate(*reals)
+
+
+@pytest.fixture(scope="module")
+def candidates(reals):
+    """New patients, twins of some of them, copies, exact and noisy, noise and a constant image, mixed."""
+    new, _ = chests(0, 80, split="test")
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (5, *new.shape[1:]), np.uint8)
+    twins = (new[:20] + rng.integers(0, 3, new[:20].shape)).clip(0, 255).astype(np.uint8)
+    spoiled = reals[0][:40] + rng.normal(0, 1, new[:40].shape) * np.linspace(1, 20, 40)[:, None, None, None]
+    copies = np.concatenate([reals[0][:10], spoiled.clip(0, 255).astype(np.uint8)])
+    mixed = np.concatenate([new, twins, copies, noise, np.full((1, *new.shape[1:]), 9, np.uint8)])
+    return mixed[rng.permutation(len(mixed))]
+
+
+def test_the_band_is_the_percentiles_of_scikit_images_best_to_other_patients():
+    pixels, patients = chests(0, 40)
+    pixels = pixels[:, 4:20, 4:20]
+    best = []
+    for image, patient in zip(pixels[..., 0].astype(float), patients, strict=True):
+        others = pixels[patients != patient][..., 0].astype(float)
+        best.append(max(structural_similarity(image, o, data_range=np.ptp(image)) for o in others))
+    band = calibrate(pixels, patients)
+    # ssim.py: every value is within 1e-6 of scikit-image's, so is every percentile
+    assert (band.low, band.high, band.copy) == pytest.approx(np.percentile(best, [5, 95, 99]), abs=1e-6)
+    assert (band.images, band.patients) == (40, len(np.unique(patients)))
+
+
+def test_real_images_of_other_patients_score_what_the_percentiles_say(reals, band):
+    pixels, patients = reals
+    likeness, _ = best_match(pixels, pixels, query_groups=patients, reference_groups=patients)
+    # of n ordered values, a linear percentile leaves at most p·(n − 1) + 1 below it, and at least p·(n − 1)
+    for share, beyond in ((5, likeness < band.low), (5, likeness > band.high), (1, likeness > band.copy)):
+        assert share / 100 * 119 <= beyond.sum() <= share / 100 * 119 + 1
+
+
+def test_an_image_that_stands_twice_does_not_widen_the_band(reals, band):
+    pixels, patients = reals
+    twice = np.concatenate([pixels, pixels[:30]])
+    strangers = np.concatenate([patients, patients.max() + 1 + np.arange(30)])
+    assert calibrate(twice, strangers) == band
+
+
+def test_unknown_patients_are_one_an_image(reals, band):
+    pixels, _ = reals
+    unknown = calibrate(pixels, None)
+    assert unknown == calibrate(pixels, np.arange(len(pixels)))
+    assert (unknown.images, unknown.patients) == (120, 120)
+    assert unknown.high >= band.high  # more pairs are compared
+
+
+def test_too_few_images_for_a_band_are_refused(reals):
+    pixels, patients = reals
+    with pytest.raises(InputError, match=r"19 different real images .*; 20 are needed\. .*choose a floor"):
+        calibrate(np.repeat(pixels[:19], 2, axis=0), None)
+    with pytest.raises(InputError, match="0 different real images of several patients"):
+        calibrate(pixels, np.zeros_like(patients))
+    with pytest.raises(InputError, match="0 different real images"):
+        calibrate(np.full_like(pixels, 7), None)
+
+
+def test_every_verdict_is_the_one_told_in_the_table(candidates, reals, band):
+    found = judge(candidates, reals[0], band)
+    assert found.verdict.tolist() == by_hand(candidates, reals[0], band)
+    assert {Verdict(code) for code in found.verdict} == set(Verdict)
+    assert found.counts() == {v.label: (found.verdict == v).sum() for v in REASONS}
+    assert sum(found.counts().values()) == len(candidates)
+    score, nearest = best_match(candidates, reals[0])
+    np.testing.assert_array_equal(found.likeness, score)
+    np.testing.assert_array_equal(found.nearest, nearest)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_judging_in_batches_gives_what_judging_at_once_gives(data):
+    new, _ = chests(0, 40, split="test")
+    pixels = np.random.default_rng(0).integers(
+        0, 256, new.shape, np.uint8
+    )  # unlike any chest: only twins matter
+    limit = data.draw(st.floats(0.2, 0.95))
+    band = Band(-1.0, limit, limit, 40, 40)
+    count = data.draw(st.integers(0, len(new)))
+    first = judge(new[:count], pixels, band)
+    second = judge(new[count:], pixels, band, earlier=new[:count][first.accepted])
+    whole = judge(new, pixels, band)
+    np.testing.assert_array_equal(np.concatenate([first.verdict, second.verdict]), whole.verdict)
+    assert whole.verdict.tolist() == by_hand(new, pixels, band)
+
+
+def test_copies_are_not_kept_and_mild_changes_do_not_hide_them(reals, band):
+    pixels, _ = reals
+    assert (judge(pixels, pixels, band).verdict == Verdict.COPY_SUSPECT).all()
+    lighter = (pixels * 0.9 + 10).astype(np.uint8)
+    assert not judge(lighter, pixels, band).accepted.any()
+
+
+def test_the_studys_floor_and_no_rule(candidates, reals):
+    score, _ = best_match(candidates, reals[0])
+    found = judge(candidates, reals[0], 0.8)
+    np.testing.assert_array_equal(found.accepted, score >= np.float64(0.8))
+    assert found.counts()["constant"] == 1
+    assert found.counts()["unlike"] == np.sum(score < 0.8)
+    stricter = judge(candidates, reals[0], 0.85)
+    assert not (stricter.accepted & ~found.accepted).any()
+    assert judge(candidates, reals[0], None).accepted.all()
+
+
+def test_nothing_to_judge(reals, band):
+    found = judge(reals[0][:0], reals[0], band)
+    assert (len(found.verdict), sum(found.counts().values())) == (0, 0)
+
+
+def test_every_verdict_has_its_words():
+    assert list(REASONS) == list(Verdict)
+    assert [v.label for v in Verdict][3:] == ["too alike", "copy suspect", "duplicate"]
+
+
+def test_held_out_images_among_the_synthetic_ones_are_counted(reals, candidates):
+    heldout, _ = chests(10, 10, split="val")
+    assert declared_checks(candidates, heldout) == {
+        "synthetic": len(candidates),
+        "heldout": 20,
+        "heldout_found": 0,
+        "heldout_found_mirrored": 0,
+    }
+    leaked = np.concatenate([candidates, heldout[:3], heldout[5:7, :, ::-1]])
+    found = declared_checks(leaked, heldout)
+    assert (found["heldout_found"], found["heldout_found_mirrored"]) == (3, 2)

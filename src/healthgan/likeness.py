@@ -1,12 +1,209 @@
-"""How alike generated images are to the real ones they were made from."""
+"""How alike generated images are to the real ones they were made from, and which of them to keep.
 
-from collections.abc import Sequence
+Likeness is the best structural similarity (:mod:`healthgan.ssim`) of an image to any real training image of
+its class, with the data range of the image that is judged, here as in the 2023 study. That study kept what
+reached a floor, which prefers copies. The band asks for what real images of *different* patients have in
+common: no less, and no more.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from healthgan.errors import InputError
 from healthgan.ssim import best_match
+
+Pixels = NDArray[np.uint8]
+
+LOW, HIGH, COPY = 5.0, 95.0, 99.0
+"""Percentiles of the likeness of real images that bound the band, and the one beyond which copies are sought."""
+MIN_IMAGES = 20
+"""Fewer have no 5th percentile inside their range."""
+_LEAF = 32  # candidates compared with one another at once
+
+
+class Verdict(IntEnum):
+    """What becomes of a candidate."""
+
+    ACCEPTED = 0
+    CONSTANT = 1
+    UNLIKE = 2
+    TOO_ALIKE = 3
+    COPY_SUSPECT = 4
+    DUPLICATE = 5
+
+    @property
+    def label(self) -> str:
+        """The name in tables and files: ``copy suspect``."""
+        return self.name.lower().replace("_", " ")
+
+
+REASONS: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.ACCEPTED: "inside the band, or at or above the floor",
+        Verdict.CONSTANT: "all its pixels are equal",
+        Verdict.UNLIKE: f"less like the real images than {LOW:.0f} % of them are like other patients', or below the floor",
+        Verdict.TOO_ALIKE: f"more like a real image than {HIGH:.0f} % of them are like other patients'",
+        Verdict.COPY_SUSPECT: f"more like a real image than {COPY:.0f} % of them are like other patients'",
+        Verdict.DUPLICATE: f"more like an accepted candidate than {COPY:.0f} % of real images are like other patients'",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Band:
+    """How alike real images of different patients are.
+
+    Attributes:
+        low: 5th percentile of the likeness of a real image to those of other patients; below is *unlike*.
+        high: 95th percentile; above is *too alike* to be trained on.
+        copy: 99th percentile; above is a *copy suspect*, or between candidates a *duplicate*.
+        images: how many real images it rests on.
+        patients: how many patients; as many as images where they are not known.
+    """
+
+    low: float
+    high: float
+    copy: float
+    images: int
+    patients: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One verdict a candidate.
+
+    Attributes:
+        likeness: (N,) float32, the best SSIM to a real image; NaN for a constant candidate.
+        nearest: (N,) int64, the position of that image; −1 for a constant candidate.
+        verdict: (N,) int8 codes of :class:`Verdict`.
+    """
+
+    likeness: NDArray[np.float32]
+    nearest: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """(N,) True where the candidate is kept."""
+        kept: NDArray[np.bool_] = self.verdict == Verdict.ACCEPTED
+        return kept
+
+    def counts(self) -> dict[str, int]:
+        """How many have which verdict, every verdict named: the counts add up to N."""
+        return {verdict.label: int((self.verdict == verdict).sum()) for verdict in Verdict}
+
+
+def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
+    """The band of a class, from its real training images alone.
+
+    Each image is compared with the images of all other patients (leave one patient out). An image that stands
+    there twice counts once, since it would pass for another patient's. Where the patients are not known,
+    two images of one patient pass for two patients' and the band reaches too high.
+
+    Args:
+        reals: (M, H, W, C) uint8, training images of one class.
+        patients: (M,) codes; None where they are not known.
+
+    Raises:
+        InputError: there are fewer than 20 different images that are not constant, or only one patient.
+    """
+    _, first = np.unique(reals.reshape(len(reals), -1), axis=0, return_index=True)
+    first.sort()
+    groups = first if patients is None else patients[first]
+    likeness, _ = best_match(reals[first], reals[first], query_groups=groups, reference_groups=groups)
+    known = likeness[~np.isnan(likeness)].astype(np.float64)
+    if len(known) < MIN_IMAGES:
+        raise InputError(
+            f"{len(known)} different real images of several patients are too few for a likeness band; {MIN_IMAGES} are "
+            "needed. Give more, or choose a floor (such as 0.8) or no filter."
+        )
+    low, high, copy = np.percentile(known, [LOW, HIGH, COPY])
+    return Band(float(low), float(high), float(copy), len(known), len(np.unique(groups)))
+
+
+def judge(
+    candidates: Pixels, reals: Pixels, rule: Band | float | None, earlier: Pixels | None = None
+) -> Judged:
+    """Decide on every candidate, in their order.
+
+    Args:
+        candidates: (N, H, W, C) uint8.
+        reals: (M, H, W, C) uint8, the training images of the class they were made for.
+        rule: a band; or the study's floor, a number that the likeness must reach; or None, which accepts all.
+        earlier: (K, H, W, C) uint8, accepted before: a band also refuses duplicates of these. Judging in several
+            batches then gives what judging at once gives.
+
+    Raises:
+        InputError: the arrays have other shapes or types than the ones above.
+    """
+    likeness, nearest = best_match(candidates, reals)
+    value = likeness.astype(np.float64)
+    verdict = np.full(len(candidates), Verdict.ACCEPTED, np.int8)
+    if rule is not None:
+        verdict[value < (rule.low if isinstance(rule, Band) else rule)] = Verdict.UNLIKE
+        verdict[np.isnan(value)] = Verdict.CONSTANT
+    if isinstance(rule, Band):
+        verdict[value > rule.high] = Verdict.TOO_ALIKE
+        verdict[value > rule.copy] = Verdict.COPY_SUSPECT
+        inside = np.flatnonzero(verdict == Verdict.ACCEPTED)
+        twins = np.setdiff1d(inside, _without_twins(candidates, inside, rule.copy, earlier))
+        verdict[twins] = Verdict.DUPLICATE
+    return Judged(likeness, nearest, verdict)
+
+
+def declared_checks(synthetic: Pixels, heldout: Pixels) -> dict[str, int]:
+    """What can be checked of images that are declared to be made from training images only.
+
+    Args:
+        synthetic: (N, H, W, C) uint8.
+        heldout: (M, H, W, C) uint8, validation and test images.
+
+    Returns:
+        How many there are of both, and how many held-out images stand among the synthetic ones pixel by
+        pixel, as they are or mirrored. Altered copies are a matter of the audit.
+    """
+    made = {image.tobytes() for image in synthetic}
+    exact = [image.tobytes() in made for image in heldout]
+    mirrored = [image[:, ::-1].tobytes() in made for image in heldout]
+    both = np.array(mirrored, bool) & ~np.array(exact, bool)
+    return {
+        "synthetic": len(synthetic),
+        "heldout": len(heldout),
+        "heldout_found": sum(exact),
+        "heldout_found_mirrored": int(both.sum()),
+    }
+
+
+def _without_twins(
+    images: Pixels, index: NDArray[np.int64], limit: float, earlier: Pixels | None
+) -> NDArray[np.int64]:
+    """The positions in ``index`` less those whose SSIM to one that stays, or to an earlier image, exceeds the limit."""
+    if earlier is not None and len(earlier) and len(index):
+        index = index[~(best_match(images[index], earlier)[0].astype(np.float64) > limit)]
+    return _first_come(images, index, limit)
+
+
+def _first_come(images: Pixels, index: NDArray[np.int64], limit: float) -> NDArray[np.int64]:
+    """What going through ``index`` one by one would keep.
+
+    By halves: the second half is compared with what stays of the first, then with itself.
+    """
+    if len(index) <= 1:
+        return index
+    if len(index) <= _LEAF:
+        each = np.arange(len(index))
+        best, _ = best_match(images[index], images[index], query_groups=each, reference_groups=each)
+        if not (best.astype(np.float64) > limit).any():
+            return index
+    first = _first_come(images, index[: len(index) // 2], limit)
+    second = index[len(index) // 2 :]
+    best, _ = best_match(images[second], images[first])
+    return np.concatenate([first, _first_come(images, second[~(best.astype(np.float64) > limit)], limit)])
 
 
 @dataclass(frozen=True)
