@@ -1,4 +1,4 @@
-"""Train and apply a classifier, as Keras's ``fit`` and ``predict`` do it."""
+"""Train and apply a classifier: as Keras's ``fit`` and ``predict`` do it, or in class-balanced steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,18 +85,59 @@ def fit(
     return accuracies
 
 
+def fit_balanced(
+    classifier: Classifier, pools: tuple[NDArray[np.uint8], NDArray[np.uint8]], steps: int
+) -> None:
+    """Train on for a number of steps whose batches hold as many images of the one label as of the other.
+
+    Args:
+        classifier: changed in place.
+        pools: (N, H, W, C) uint8 images of label 0, and (M, H, W, C) of label 1; none is empty. Half of
+            each batch is drawn from either, with replacement.
+        steps: how many; the recipe's batch, which must be even, says of how many images.
+    """
+    half = classifier.recipe.batch // 2
+    assert classifier.recipe.batch == 2 * half, "a balanced batch is even"
+    images = [torch.from_numpy(np.ascontiguousarray(pool)).to(classifier.device) for pool in pools]
+    targets = torch.arange(2, device=classifier.device).repeat_interleave(half)
+    classifier.network.train()
+    for _ in range(steps):
+        drawn = [
+            pool[torch.randint(len(pool), (half,), generator=classifier.rng).to(classifier.device)]
+            for pool in images
+        ]
+        _step(classifier, torch.cat(drawn), targets)
+
+
 def predict(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The probability of the rare class (N,) float32 for images (N, H, W, C) uint8."""
-    pool = torch.from_numpy(pixels)
+    probabilities: NDArray[np.float32] = _logits(classifier, pixels).sigmoid().cpu().numpy()
+    return probabilities
+
+
+def embed(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What the network's dense layer gives before its ReLU (N, 64) float64, for images (N, H, W, C) uint8."""
+    seen = [torch.zeros(0, classifier.network.dense.out_features)]
+    hook = classifier.network.dense.register_forward_hook(lambda _, inputs, output: seen.append(output.cpu()))  # noqa: ARG005 # PyTorch passes it
+    try:
+        _logits(classifier, pixels)
+    finally:
+        hook.remove()
+    activations: NDArray[np.float64] = torch.cat(seen).double().numpy()
+    return activations
+
+
+def _logits(classifier: Classifier, pixels: NDArray[np.uint8]) -> Tensor:
+    """(N,) logits without dropout, 512 images at a time."""
+    pool = torch.from_numpy(np.ascontiguousarray(pixels))
     classifier.network.eval()
     with torch.inference_mode():
         logits = [
             classifier.network(_inputs(classifier, pool[start : start + 512].to(classifier.device)))
             for start in range(0, len(pool), 512)
         ]
-        probabilities: NDArray[np.float32] = torch.cat(logits or [torch.zeros(0)]).sigmoid().cpu().numpy()
     classifier.network.train()
-    return probabilities
+    return torch.cat(logits or [torch.zeros(0)])
 
 
 def _inputs(classifier: Classifier, pixels: Tensor) -> Tensor:
