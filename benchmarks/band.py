@@ -25,7 +25,7 @@ FLOORS = [round(0.80 + 0.01 * step, 2) for step in range(10)]
 
 
 def blurred(images: Pixels, sigma: float) -> Pixels:
-    soft = gaussian_filter(images.astype(np.float64), (0, sigma, sigma, 0))
+    soft: NDArray[np.float64] = gaussian_filter(images.astype(np.float64), (0, sigma, sigma, 0))
     return np.rint(soft).astype(np.uint8)
 
 
@@ -97,14 +97,14 @@ def compare(source: str, rare: str | None, share: float, draws: int, seed: int) 
     if len(heldout) * share / (1 - share) > len(reals):
         heldout = heldout[: int(len(reals) * (1 - share) / share)]
     rng = np.random.default_rng(seed)
-    band = calibrate(reals, train.patient)
+    band = calibrate(reals, None if collection["train"].patients is None else train.patient)
     rules: list[Rule] = [None, *FLOORS, band]
     print(
         f"{platform.machine()}, {task.source}, {task.rare}: {len(reals)} training images, {len(heldout)} held out"
     )
     print(
         f"band {band.low:.3f} to {band.high:.3f}, copy suspects above {band.copy:.3f}; from {band.images} images of "
-        f"{band.patients} patients\n"
+        f"{band.patients} {'' if band.patients_known else 'presumed '}patients\n"
     )
     kinds = {"held out": heldout, "held out, blur 0.5": blurred(heldout, 0.5)}
     kinds |= {f"copy, {kind}": alter(reals, rng) for kind, alter in (COPIES | BEYOND).items()}

@@ -63,7 +63,8 @@ class Band:
         high: 95th percentile; above is *too alike* to be trained on.
         copy: 99th percentile; above is a *copy suspect*, or between candidates a *duplicate*.
         images: how many real images it rests on.
-        patients: how many patients; as many as images where they are not known.
+        patients: how many patients, known or presumed.
+        patients_known: whether the source tells them.
     """
 
     low: float
@@ -71,6 +72,7 @@ class Band:
     copy: float
     images: int
     patients: int
+    patients_known: bool
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ class Judged:
 def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
     """The band of a class, from its real training images alone.
 
-    Each image is compared with the images of all other patients (leave one patient out). An image that stands
-    there twice counts once, since it would pass for another patient's. Where the patients are not known,
-    two images of one patient pass for two patients' and the band reaches too high.
+    Each image is compared with those of all other patients (leave one patient out). One that stands there twice
+    counts once, since it would pass for another patient's. Where the patients are not known, images that stand out
+    by their likeness are presumed to be of one patient; else the band would let copies pass.
 
     Args:
         reals: (M, H, W, C) uint8, training images of one class.
@@ -114,7 +116,7 @@ def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
     """
     _, first = np.unique(reals.reshape(len(reals), -1), axis=0, return_index=True)
     first.sort()
-    groups = first if patients is None else patients[first]
+    groups = _presumed_patients(reals[first]) if patients is None else patients[first]
     likeness, _ = best_match(reals[first], reals[first], query_groups=groups, reference_groups=groups)
     known = likeness[~np.isnan(likeness)].astype(np.float64)
     if len(known) < MIN_IMAGES:
@@ -123,7 +125,32 @@ def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
             "needed. Give more, or choose a floor (such as 0.8) or no filter."
         )
     low, high, copy = np.percentile(known, [LOW, HIGH, COPY])
-    return Band(float(low), float(high), float(copy), len(known), len(np.unique(groups)))
+    return Band(
+        float(low), float(high), float(copy), len(known), len(np.unique(groups)), patients is not None
+    )
+
+
+def _presumed_patients(reals: Pixels) -> NDArray[np.int64]:
+    """(M,) group numbers: images joined by a likeness that lies beyond the fence.
+
+    The fence is the median and four times its distance from the first quartile: Tukey's (Exploratory Data
+    Analysis, 1977), Q3 + 1.5 (Q3 − Q1), with the upper half mirrored from the lower, where near-duplicates
+    do not reach. Where likeness spreads so far that the fence lies above 1, nothing is joined.
+    """
+    groups = np.arange(len(reals))
+    fence = np.inf
+    while True:
+        likeness, nearest = best_match(reals, reals, query_groups=groups, reference_groups=groups)
+        value = likeness.astype(np.float64)
+        if np.isinf(fence) and not np.isnan(value).all():
+            quartile, median = np.nanpercentile(value, [25, 50])
+            fence = median + 4 * (median - quartile)
+        beyond = np.flatnonzero(value > fence)
+        if len(beyond) == 0:
+            return groups
+        for image in beyond:
+            one, other = groups[image], groups[nearest[image]]
+            groups[groups == max(one, other)] = min(one, other)
 
 
 def judge(
@@ -134,9 +161,9 @@ def judge(
     Args:
         candidates: (N, H, W, C) uint8.
         reals: (M, H, W, C) uint8, the training images of the class they were made for.
-        rule: a band; or the study's floor, a number that the likeness must reach; or None, which accepts all.
-        earlier: (K, H, W, C) uint8, accepted before: a band also refuses duplicates of these. Judging in several
-            batches then gives what judging at once gives.
+        rule: a band; or the study's floor, which the likeness must reach; or None, which accepts all.
+        earlier: (K, H, W, C) uint8, accepted before: a band refuses duplicates of these, too. Judging in batches
+            then gives what judging at once gives.
 
     Raises:
         InputError: the arrays have other shapes or types than the ones above.
@@ -154,29 +181,6 @@ def judge(
         twins = np.setdiff1d(inside, _without_twins(candidates, inside, rule.copy, earlier))
         verdict[twins] = Verdict.DUPLICATE
     return Judged(likeness, nearest, verdict)
-
-
-def declared_checks(synthetic: Pixels, heldout: Pixels) -> dict[str, int]:
-    """What can be checked of images that are declared to be made from training images only.
-
-    Args:
-        synthetic: (N, H, W, C) uint8.
-        heldout: (M, H, W, C) uint8, validation and test images.
-
-    Returns:
-        How many there are of both, and how many held-out images stand among the synthetic ones pixel by
-        pixel, as they are or mirrored. Altered copies are a matter of the audit.
-    """
-    made = {image.tobytes() for image in synthetic}
-    exact = [image.tobytes() in made for image in heldout]
-    mirrored = [image[:, ::-1].tobytes() in made for image in heldout]
-    both = np.array(mirrored, bool) & ~np.array(exact, bool)
-    return {
-        "synthetic": len(synthetic),
-        "heldout": len(heldout),
-        "heldout_found": sum(exact),
-        "heldout_found_mirrored": int(both.sum()),
-    }
 
 
 def _without_twins(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from healthgan.errors import InputError
-from healthgan.generators.interface import check_generated, check_generator
+from healthgan.generators.interface import check_generated, check_generator, declared_checks
 
 GOOD = np.zeros((3, 16, 18, 1), np.uint8)
 
@@ -68,3 +68,13 @@ def test_a_users_own_generator_goes_through_both_checks():
     images = np.random.default_rng(0).integers(0, 256, (6, 16, 18, 1), np.uint8)
     made = check_generator(Foreign()).fit(images, np.array([0, 0, 0, 1, 1, 1])).sample(4, 1, seed=2)
     assert check_generated(made, n=4, shape=images.shape[1:]) is made
+
+
+def test_held_out_images_among_the_synthetic_ones_are_counted():
+    rng = np.random.default_rng(0)
+    made, heldout = (rng.integers(0, 256, (n, 16, 18, 1), np.uint8) for n in (30, 20))
+    counts = {"synthetic": 30, "heldout": 20, "heldout_found": 0, "heldout_found_mirrored": 0}
+    assert declared_checks(made, heldout) == counts
+    leaked = np.concatenate([made, heldout[:3], heldout[2:3], heldout[5:7, :, ::-1]])
+    found = {"synthetic": 36, "heldout_found": 3, "heldout_found_mirrored": 2}
+    assert declared_checks(leaked, heldout) == counts | found

@@ -1,4 +1,4 @@
-"""What a generator is: any object with ``fit`` and ``sample``, ours or the user's."""
+"""What a generator is: any object with ``fit`` and ``sample``, ours or the user's; what of it can be checked."""
 
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -72,3 +72,26 @@ def check_generated(images: Any, *, n: int, shape: tuple[int, ...]) -> NDArray[n
     if images.shape != (n, *shape):
         raise InputError(f"The generator gave shape {images.shape}; {remedy}.")
     return images
+
+
+def declared_checks(synthetic: NDArray[np.uint8], heldout: NDArray[np.uint8]) -> dict[str, int]:
+    """What can be checked of images that are declared to be made from training images only.
+
+    Args:
+        synthetic: (N, H, W, C) uint8.
+        heldout: (M, H, W, C) uint8, validation and test images.
+
+    Returns:
+        How many there are, and how many held-out images stand among the synthetic ones pixel by pixel, as they
+        are or mirrored. Altered copies are a matter of the audit.
+    """
+    made = {image.tobytes() for image in synthetic}
+    exact = [image.tobytes() in made for image in heldout]
+    mirrored = [image[:, ::-1].tobytes() in made for image in heldout]
+    both = np.array(mirrored, bool) & ~np.array(exact, bool)
+    return {
+        "synthetic": len(synthetic),
+        "heldout": len(heldout),
+        "heldout_found": sum(exact),
+        "heldout_found_mirrored": int(both.sum()),
+    }
