@@ -31,6 +31,7 @@ class Pair:
         """
         self.real, self.synthetic = real, synthetic
         self._products = products
+        self._radii: dict[int, tuple[Features, Features]] = {}
 
     @cached_property
     def products(self) -> tuple[Features, Features, Features]:
@@ -47,7 +48,9 @@ class Pair:
 
     def radii(self, k: int) -> tuple[Features, Features]:
         """Squared distance of each vector to the k-th nearest other one of its own set: (N,) and (M,)."""
-        return _radii(self.products[0], k), _radii(self.products[2], k)
+        if k not in self._radii:
+            self._radii[k] = _radii(self.products[0], k), _radii(self.products[2], k)
+        return self._radii[k]
 
 
 def kid(pair: Pair) -> float:
@@ -58,7 +61,7 @@ def kid(pair: Pair) -> float:
     their size, so that single values may be below zero. Both sets need two vectors or more.
     """
     size = pair.real.shape[1]
-    own, across, other = ((product / size + 1) ** 3 for product in pair.products)
+    own, across, other = (_cubed(product / size + 1) for product in pair.products)
     return float(_mean_of_pairs(own) + _mean_of_pairs(other) - 2 * across.mean())
 
 
@@ -76,6 +79,10 @@ def fid(pair: Pair) -> float:
     shift = pair.real.mean(axis=0) - pair.synthetic.mean(axis=0)
     overlap = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     return float(shift @ shift + (first**2).sum() + (second**2).sum() - 2 * overlap)
+
+
+def _cubed(values: Features) -> Features:
+    return values * values * values
 
 
 def _mean_of_pairs(kernel: Features) -> float:

@@ -22,8 +22,8 @@ Features = NDArray[np.float64]
 SCALED = Recipe(scale_pixels=True, learning_rate=1e-3, batch=32)
 """How every classifier of this package is trained: the study's network on pixels from 0 to 1."""
 
-IN_DOMAIN_STEPS = 500
-"""Beyond, the network knows its training images: real images of other patients then count as unlike them."""
+IN_DOMAIN_STEPS = 300
+"""With more, the network knows its training images by heart and real images of other patients seem unlike them."""
 
 COMPONENTS = 64
 """Principal components that are kept of the responses to random filters."""
