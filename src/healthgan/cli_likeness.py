@@ -1,0 +1,262 @@
+"""The command ``healthgan likeness``: how alike synthetic images are to real ones, and what the band says."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.table import Table
+
+    from healthgan.images import Collection, ImageSet
+    from healthgan.likeness import Band, Judged
+
+app = typer.Typer(no_args_is_help=True)
+
+PERCENTILES = (5, 50, 95, 99)
+NAMES = {"synthetic": "synthetic", "heldout": "held-out real"}
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Real images of one class, or of all.
+
+    Attributes:
+        where: which they are: ``chestmnist, train``.
+        pixels: (M, H, W, C) uint8.
+        patients: (M,) codes; None where they are not known.
+        position: (M,) int64, the place of each in its split.
+        left_out: what was dropped from them and why; empty if nothing was.
+    """
+
+    where: str
+    pixels: "NDArray[np.uint8]"
+    patients: "NDArray[np.int64] | None"
+    position: "NDArray[np.int64]"
+    left_out: str = ""
+
+
+@app.command()
+def likeness(
+    synthetic: Annotated[
+        str, typer.Argument(help="An .npz (images[, labels], or MedMNIST's layout) or a folder of pictures.")
+    ],
+    real: Annotated[str, typer.Argument(help="The source of the real images; its training images count.")],
+    heldout: Annotated[
+        str | None,
+        typer.Option(help="Real images beside them: REAL again (its val and test), or another source."),
+    ] = None,
+    rare: Annotated[str | None, typer.Option(help="Only images of this class, on both sides.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv: a line for each synthetic image.")] = None,
+    size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the phantom.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Compare synthetic images with real ones, and with how alike real images of different patients are."""
+    import numpy as np
+
+    from healthgan.likeness import calibrate, judge
+    from healthgan.sources import load
+    from healthgan.sources.synthetic import load_synthetic
+
+    made = load_synthetic(synthetic, size=size)
+    position = np.arange(len(made)) if rare is None else made.of_class(rare)
+    collection = load(real, size=size, seed=seed)
+    train = _train(collection, rare)
+    others = None
+    if heldout is not None:
+        again = collection if heldout == real else load(heldout, size=size, seed=seed)
+        others = _rest(again, rare) if heldout == real else _other(again, rare, train)
+    _check_shapes(made.name, made.pixels, train)
+    band = calibrate(train.pixels, train.patients)
+    judged = {"synthetic": judge(made.pixels[position], train.pixels, band)}
+    if others is not None:
+        _check_shapes(others.where, others.pixels, train)
+        judged["heldout"] = judge(others.pixels, train.pixels, band)
+    if out is not None:
+        _write_scores(out, judged["synthetic"], position, train.position)
+    facts = {"class": rare, "synthetic": made.name, "real": train.where, "real_images": len(train.pixels)}
+    if others is not None:
+        facts |= {"heldout": others.where, "heldout_left_out": others.left_out}
+    facts |= describe(judged, band)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        _print_facts(facts)
+
+
+def describe(judged: "dict[str, Judged]", band: "Band") -> dict[str, Any]:
+    """What the command tells of each set, ready for JSON. Intervals are Wilson's, 95 %, an image a draw."""
+    return {
+        "band": asdict(band),
+        "sets": {name: _describe_one(found, band) for name, found in judged.items()},
+    }
+
+
+def _describe_one(judged: "Judged", band: "Band") -> dict[str, Any]:
+    import numpy as np
+
+    value = judged.likeness[~np.isnan(judged.likeness)].astype(np.float64)
+    total = len(judged.likeness)
+    at: list[float] = np.percentile(value, PERCENTILES).tolist() if len(value) else []
+    return {
+        "images": total,
+        "percentiles": {str(p): round(v, 6) for p, v in zip(PERCENTILES, at, strict=False)},
+        "inside_band": _share(int(((value >= band.low) & (value <= band.high)).sum()), total),
+        "above_copy": _share(int((value > band.copy).sum()), total),
+        "verdicts": judged.counts(),
+    }
+
+
+def _share(count: int, total: int) -> dict[str, Any]:
+    from healthgan.scores import wilson_interval
+
+    low, high = wilson_interval(count, total)
+    return {"count": count, "share": count / total, "low": low, "high": high}
+
+
+def _train(collection: "Collection", rare: str | None) -> Reals:
+    return _members(collection["train"], rare, f"{collection.name}, train")
+
+
+def _rest(collection: "Collection", rare: str | None) -> Reals:
+    """The validation and test images of a split source, less what also stands in an earlier split."""
+    from healthgan.errors import InputError
+    from healthgan.splits import keep_apart
+
+    splits = [split for split in collection if split != "train"]
+    if not splits:
+        raise InputError(
+            f"'{collection.name}' is not split, so it has no held-out images. Give another source to --heldout."
+        )
+    kept, removed = keep_apart(collection)
+    lost = sum(sum(removed[split].values()) for split in splits)
+    note = f"{lost} images of patients, or equal to images, of an earlier split" if lost else ""
+    return _joined([_members(kept[split], rare, split) for split in splits], collection.name, note)
+
+
+def _other(collection: "Collection", rare: str | None, train: Reals) -> Reals:
+    """All images of another source, less those that stand in the training images."""
+    import numpy as np
+
+    found = _joined([_members(collection[s], rare, s) for s in collection], collection.name, "")
+    known = {image.tobytes() for image in train.pixels}
+    fresh = np.flatnonzero([image.tobytes() not in known for image in found.pixels])
+    lost = len(found.pixels) - len(fresh)
+    if not len(fresh):
+        from healthgan.errors import InputError
+
+        raise InputError(f"Every image of '{found.where}' is a training image. Give other held-out images.")
+    note = f"{lost} images that are training images" if lost else ""
+    return Reals(found.where, found.pixels[fresh], None, found.position[fresh], note)
+
+
+def _members(images: "ImageSet", rare: str | None, where: str) -> Reals:
+    import numpy as np
+
+    from healthgan.errors import InputError
+
+    index = np.arange(len(images)) if rare is None else np.flatnonzero(images.members(rare))
+    if not len(index):
+        raise InputError(f"There is no image of '{rare}' in {where}. Choose another class.")
+    patients = None if images.patients is None else images.patients[index]
+    return Reals(where, images.pixels[index], patients, index)
+
+
+def _joined(parts: list[Reals], name: str, note: str) -> Reals:
+    import numpy as np
+
+    return Reals(
+        f"{name}, {' and '.join(part.where for part in parts)}",
+        np.concatenate([part.pixels for part in parts]),
+        None,
+        np.concatenate([part.position for part in parts]),
+        note,
+    )
+
+
+def _check_shapes(name: str, pixels: "NDArray[np.uint8]", train: Reals) -> None:
+    from healthgan.errors import InputError
+
+    ours, theirs = pixels.shape[1:], train.pixels.shape[1:]
+    if ours != theirs:
+        raise InputError(
+            f"The images of '{name}' are {ours} (height, width, channels), those of '{train.where}' {theirs}; they must "
+            "be equal. Resample with --size N, which reaches pictures in folders but not a synthetic .npz."
+        )
+
+
+def _write_scores(
+    path: Path, judged: "Judged", position: "NDArray[np.int64]", train: "NDArray[np.int64]"
+) -> None:
+    from healthgan.likeness import Verdict
+    from healthgan.report.tables import write_csv
+
+    rows = [
+        {
+            "image": int(position[number]),
+            "likeness": "" if nearest < 0 else f"{judged.likeness[number]:.6f}",
+            "nearest_training_image": "" if nearest < 0 else int(train[nearest]),
+            "verdict": Verdict(judged.verdict[number]).label,
+        }
+        for number, nearest in enumerate(judged.nearest)
+    ]
+    write_csv(path, rows)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    from healthgan.terminal import plain, print_tables
+
+    band, known = facts["band"], facts["band"]["patients_known"]
+    chosen = f", only '{facts['class']}'" if facts["class"] else ""
+    typer.echo(plain(f"{facts['synthetic']} against {facts['real']}{chosen}: {facts['real_images']} images"))
+    print_tables([_percentile_table(facts), _verdict_table(facts)])
+    typer.echo(
+        f"Band {band['low']:.3f} to {band['high']:.3f}, copy suspects above {band['copy']:.3f}: 5th, 95th and 99th percentile "
+        f"of {band['images']} real images against those of other patients ({band['patients']}"
+        f"{'' if known else ', presumed: the source does not tell'})."
+    )
+    if facts.get("heldout_left_out"):
+        typer.echo(f"Left out of the held-out images: {facts['heldout_left_out']}.")
+
+
+def _percentile_table(facts: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Likeness: best SSIM to a real training image")
+    for title in ("images", "n", *(f"{p} %" for p in PERCENTILES), "inside the band", "copy suspects"):
+        table.add_column(title, justify="left" if title == "images" else "right")
+    for name, found in facts["sets"].items():
+        at = [found["percentiles"].get(str(p)) for p in PERCENTILES]
+        table.add_row(
+            NAMES[name],
+            str(found["images"]),
+            *("–" if value is None else f"{value:.3f}" for value in at),
+            _percent(found["inside_band"]),
+            _percent(found["above_copy"]),
+        )
+    return table
+
+
+def _verdict_table(facts: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    from healthgan.likeness import REASONS
+
+    table = Table(title="Verdicts")
+    table.add_column("verdict", no_wrap=True)
+    for name in facts["sets"]:
+        table.add_column(NAMES[name], justify="right")
+    table.add_column("meaning", overflow="fold")
+    for verdict, reason in REASONS.items():
+        counts = [str(found["verdicts"][verdict.label]) for found in facts["sets"].values()]
+        table.add_row(verdict.label, *counts, reason)
+    return table
+
+
+def _percent(share: dict[str, Any]) -> str:
+    return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f}–{100 * share['high']:.1f})"
