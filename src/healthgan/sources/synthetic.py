@@ -228,6 +228,8 @@ def _read_folder(root: Path, size: int | None, progress: bool) -> SyntheticSet:
     if (root / METADATA).exists():
         files, cells = read_metadata(root / METADATA)
         pixels, _, _ = gather(files, size, progress)
+        if (card or {}).get("channels") == 3 and pixels.shape[3] == 1:  # colour pictures without any colour
+            pixels = np.repeat(pixels, 3, axis=3)
         if cells is None:
             return _checked(root, pixels, None, (), name, card)
         names = _ordered(cells, card)
