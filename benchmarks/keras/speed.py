@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from healthgan.classifiers.fit import Recipe, fit, new_classifier
+from healthgan.executors import keep_freed_memory
 from healthgan.generators import fit_dcgan
 
 HERE = Path(__file__).parent
@@ -35,6 +36,7 @@ PAIRS = (
     ("ours, 2 processes × 1 thread", "Keras, its own threads"),
     ("ours, 2 processes × 1 thread", "Keras, 2 processes × 1 thread"),
     ("ours, 1 thread", "Keras, 1 thread"),
+    ("ours, 1 thread", "ours, 1 thread, memory handed back"),
 )
 
 
@@ -56,9 +58,11 @@ def train_gan(steps: int) -> Callable[[], object]:
     return lambda: fit_dcgan._epoch(state, pool, BATCH)
 
 
-def work(what: str, size: int) -> None:
+def work(what: str, size: int, memory: str) -> None:
     """Our worker: one block of training for every line on stdin."""
     torch.set_num_threads(1)
+    if memory == "keep":
+        keep_freed_memory()  # as a study's workers do
     block = {"cnn": train_cnn, "gan": train_gan}[what](size)
     block()
     print(f"ready torch {torch.__version__}", flush=True)
@@ -110,16 +114,18 @@ def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
     size = str(SIZES[what])
     theirs: list[str | Path] = [keras_python, HERE / "speed_keras.py", what, size]
     ours: list[str | Path] = [sys.executable, __file__, "--worker", what, size]
-    ours_workers = [Worker(ours, {}) for _ in range(2)]
+    ours_workers = [Worker([*ours, "keep"], {}) for _ in range(2)]
+    hands_back = Worker([*ours, "hand back"], {})
     single = [Worker(theirs, ONE_THREAD) for _ in range(2)]
     default = Worker(theirs, {})
-    everyone = [*ours_workers, *single, default]
+    everyone = [*ours_workers, hands_back, *single, default]
     versions = sorted({worker.version() for worker in everyone})
     variants = {
         "Keras, its own threads": [default],
         "ours, 2 processes × 1 thread": ours_workers,
         "Keras, 2 processes × 1 thread": single,
         "ours, 1 thread": ours_workers[:1],
+        "ours, 1 thread, memory handed back": [hands_back],
         "Keras, 1 thread": single[:1],
     }
     rates: dict[str, list[float]] = {name: [] for name in variants}
@@ -179,10 +185,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", choices=SIZES, help="one of the two")
     parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--worker", nargs=2, metavar=("WHAT", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=3, metavar=("WHAT", "SIZE", "MEMORY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(options.worker[0], int(options.worker[1]))
+        work(options.worker[0], int(options.worker[1]), options.worker[2])
         return
     if not options.keras_python:
         parser.error("--keras-python is needed: see README.md")
