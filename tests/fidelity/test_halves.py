@@ -25,7 +25,7 @@ def pictures(count, seed, mean=128, sd=16):
 @settings(deadline=None, max_examples=50)
 def test_halves_share_no_patient_and_leave_nothing_out(sizes, seed):
     groups = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    for first, second in halves._draw_halves(groups, 5, np.random.default_rng(seed)):
+    for first, second in halves.draw_halves(groups, 5, np.random.default_rng(seed)):
         assert not set(groups[first]) & set(groups[second])
         assert sorted([*first, *second]) == list(range(len(groups)))
         assert min(len(first), len(second)) >= int(halves.EVEN * len(groups))
@@ -37,7 +37,7 @@ def test_values_are_the_measures_of_the_drawn_sets():
     rng = np.random.default_rng(7)
     made = synthetic[rng.permutation(30)]
     values = {name: ([], []) for name in METRICS}
-    for first, second in halves._draw_halves(np.arange(40), 6, rng):
+    for first, second in halves.draw_halves(np.arange(40), 6, rng):
         drawn = made[rng.permutation(30)[:20]]
         for name, metric in METRICS.items():
             for kept, judged in zip(values[name], (drawn, real[second]), strict=True):

@@ -84,7 +84,7 @@ def against_real(
     kept = _whole_patients(groups, rng)
     real, groups = real[kept], groups[kept]
     synthetic = synthetic[rng.permutation(len(synthetic))[:MOST]]
-    splits = _draw_halves(groups, halves, rng)
+    splits = draw_halves(groups, halves, rng)
     n = min(len(synthetic), *(len(side) for split in splits for side in split))
     if n <= NEIGHBOURS:
         raise InputError(
@@ -146,22 +146,30 @@ def _whole_patients(groups: NDArray[np.int64], rng: np.random.Generator) -> NDAr
     return np.flatnonzero(np.isin(groups, order[np.cumsum(sizes[order]) <= MOST]))
 
 
-def _draw_halves(
-    groups: NDArray[np.int64], halves: int, rng: np.random.Generator
+def draw_halves(
+    groups: NDArray[np.int64], halves: int, rng: np.random.Generator, even: float = EVEN
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Positions of the images of two halves of the patients, each in random order, ``halves`` times.
 
-    The patients stand in a random order that is cut where it comes nearest to half of the images; a draw whose
-    smaller half is under ``EVEN`` is drawn again.
+    The patients stand in a random order that is cut where it comes nearest to half of the images.
+
+    Args:
+        groups: (N,) whose the images are.
+        halves: how many divisions.
+        rng: decides them.
+        even: least share of the images in the smaller half; a division that is less even is drawn again.
+
+    Raises:
+        InputError: there is no such division, or none was found.
     """
     _, groups = np.unique(groups, return_inverse=True)
     sizes = np.bincount(groups)
     found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for _ in range(100 * halves):
+    for _ in range(100 * halves if len(sizes) > 1 else 0):
         order = rng.permutation(len(sizes))
-        before = np.cumsum(sizes[order])
+        before = np.cumsum(sizes[order])[:-1]
         cut = int(np.argmin(np.abs(before - len(groups) / 2)))
-        if min(before[cut], len(groups) - before[cut]) < int(EVEN * len(groups)):
+        if min(before[cut], len(groups) - before[cut]) < int(even * len(groups)):
             continue
         first = np.isin(groups, order[: cut + 1])[shuffled := rng.permutation(len(groups))]
         found.append((shuffled[first], shuffled[~first]))
