@@ -62,44 +62,56 @@ def test_the_seed_decides():
     assert first.aurocs[0] != first.aurocs[1]
 
 
+def floor(real, patients, heldout, heldout_patients, **changes):
+    settings = {"seed": 0, "device": CPU, "steps": 60, "classifiers": 2} | changes
+    return real_or_real(
+        real,
+        np.array(patients),
+        heldout_real=heldout,
+        heldout_patients=np.array(heldout_patients),
+        **settings,
+    )
+
+
 def test_patients_stay_whole_in_the_floor(monkeypatch):
     """Every image is its patient's grey level, so the images say whose they are."""
-    seen = {}
+    pools = []
 
-    def remember(sides, **settings):
-        seen.update(vars(sides))
+    def remember(classifier, trained_on, steps):
+        pools.extend({int(image[0, 0, 0]) for image in pool} for pool in trained_on)
+        assert len(trained_on[0]) == len(trained_on[1])
 
-    monkeypatch.setattr(two_sample, "_compare", remember)
+    monkeypatch.setattr(two_sample, "fit_balanced", remember)
     patients = np.repeat(np.arange(20), 3)
-    real = np.full((60, 16, 16, 1), 1, np.uint8) * patients[:, None, None, None].astype(np.uint8)
-    heldout = real[:30] + 100
-    real_or_real(
-        real, patients, heldout_real=heldout, heldout_patients=patients[:30] + 100, seed=0, device=CPU
-    )
-    sides = {name: set(seen[name][:, 0, 0, 0].tolist()) for name in ("real", "synthetic", "heldout", "fresh")}
-    assert not sides["real"] & sides["synthetic"]
-    assert not sides["heldout"] & sides["fresh"]
-    assert sides["heldout"] | sides["fresh"] == set(range(100, 110))
-    assert len(seen["real"]) == len(seen["synthetic"])
-    assert sides["heldout"] == set(seen["heldout_groups"].tolist())
-    assert sides["fresh"] == set(seen["fresh_groups"].tolist())
+    real = np.ones((60, 16, 16, 1), np.uint8) * patients[:, None, None, None].astype(np.uint8)
+    found = floor(real, patients, real[:30] + 100, patients[:30])
+    assert len(pools) == 4
+    assert not pools[0] & pools[1]
+    assert pools[:2] == pools[2:], "all classifiers see one division"
+    assert (found.heldout_images, found.fresh_images, found.heldout_patients) == (15, 15, 5)
 
 
 def test_the_floor_is_a_toss_up():
-    found = real_or_real(
-        texture(60, 0), np.arange(60) // 2, heldout_real=texture(60, 1), heldout_patients=np.arange(60) // 2,
-        seed=0, device=CPU, steps=60, classifiers=2,
-    )  # fmt: skip
-    assert found.auroc_low < 0.5 < found.auroc_high
-    assert found.heldout_images + found.fresh_images == 60
+    """Mean over divisions in which an image is as often of the one half as of the other: 0.5."""
+    found = floor(texture(60, 0), np.arange(60) // 2, texture(60, 1), np.arange(60) // 2)
+    error = (found.auroc_high - found.auroc_low) / (2 * 1.96) / np.sqrt(two_sample.DIVISIONS)
+    assert found.auroc == pytest.approx(0.5, abs=4 * error)
+    # a rank sum of 30 against 30 has the standard error sqrt(61 / (12 · 30 · 30)) = 0.075, and the mean of
+    # two classifiers between 0.053 (unrelated) and that; patients of two images may add up to a factor of 1.41
+    assert 2 * 1.96 * 0.053 * 0.85 < found.auroc_high - found.auroc_low < 2 * 1.96 * 0.075 * 1.41 * 1.15
+
+
+def test_few_patients_widen_the_floor():
+    """A patient's images are equal, so 60 of 6 patients tell no more than six."""
+    images = np.repeat(texture(6, 1), 10, axis=0)
+    few = floor(texture(60, 0), np.arange(60), images, np.arange(60) // 10, steps=10)
+    many = floor(texture(60, 0), np.arange(60), texture(60, 1), np.arange(60), steps=10)
+    assert few.auroc_high - few.auroc_low > 1.5 * (many.auroc_high - many.auroc_low)
 
 
 def test_one_patient_makes_no_floor():
     with pytest.raises(InputError, match="60 real images of 1 patients cannot be halved"):
-        real_or_real(
-            texture(60, 0), np.zeros(60, np.int64), heldout_real=texture(9, 1), heldout_patients=np.arange(9),
-            seed=0, device=CPU,
-        )  # fmt: skip
+        floor(texture(60, 0), np.zeros(60, np.int64), texture(9, 1), np.arange(9))
 
 
 def test_the_studys_test_still_passes_over_all_images():

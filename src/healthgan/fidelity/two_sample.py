@@ -16,6 +16,10 @@ STEPS = 2000
 """Balanced steps of a classifier that tells synthetic from real images, or one class from the other."""
 
 
+DIVISIONS = 500
+"""Of the held-out patients, for the floor."""
+
+
 @dataclass(frozen=True)
 class RealOrSynthetic:
     """How well a classifier tells generated images from real ones; 0.5 means not at all.
@@ -74,15 +78,18 @@ def real_or_synthetic(
         device: where to train.
         progress: called with the number of classifiers trained.
     """
+    pixels = np.concatenate([real, generated])
+    labels = np.repeat(np.array([0, 1]), (len(real), len(generated)))
 
-    def train(classifier: Classifier, first: Images, second: Images) -> None:
-        labels = np.repeat(np.array([0, 1]), (len(first), len(second)))
-        fit(classifier, np.concatenate([first, second]), labels, epochs, _ignore)
+    def train(classifier: Classifier) -> None:
+        fit(classifier, pixels, labels, epochs, _ignore)
 
     return _compare(
-        _Sides(real, generated, heldout_real, fresh, heldout_patients, np.arange(len(fresh))),
+        (heldout_real, heldout_patients),
+        fresh,
         recipe=recipe,
         train=train,
+        trained_on=(len(real), len(generated)),
         classifiers=classifiers,
         seed=seed,
         device=device,
@@ -119,11 +126,13 @@ def real_or_synthetic_balanced(
     """
     rng = np.random.default_rng([seed, 1])
     count = min(len(real), len(synthetic))
-    chosen = [pool[rng.permutation(len(pool))[:count]] for pool in (real, synthetic)]
+    pools = (real[rng.permutation(len(real))[:count]], synthetic[rng.permutation(len(synthetic))[:count]])
     return _compare(
-        _Sides(chosen[0], chosen[1], heldout_real, fresh, heldout_patients, np.arange(len(fresh))),
+        (heldout_real, heldout_patients),
+        fresh,
         recipe=SCALED,
-        train=lambda classifier, first, second: fit_balanced(classifier, (first, second), steps),
+        train=lambda classifier: fit_balanced(classifier, pools, steps),
+        trained_on=(count, count),
         classifiers=classifiers,
         seed=seed,
         device=device,
@@ -146,10 +155,11 @@ def real_or_real(
     """The floor of the test: the same with real images in place of the synthetic ones.
 
     The training patients are divided at random; images of the one half are called real, those of the other
-    synthetic, equally many (about half as many as in the test itself). The held-out patients are divided
-    likewise, and the classifiers judge which half an image is from. As there is nothing to know, 0.5 is
-    expected; the interval tells which AUROC of synthetic images cannot be told from 0.5 with so few held-out
-    patients.
+    synthetic, equally many (about half as many as in the test itself), and the classifiers learn to tell them
+    apart. Then the held-out patients are divided at random, again and again, and each time the classifiers judge
+    which half an image is from. There is nothing to know, so that the mean is near 0.5; the interval holds 95 % of
+    the divisions, and an AUROC of synthetic images inside it can't be told from that of real ones. It is somewhat
+    too wide, as half of the held-out images take the place of the fresh ones.
 
     Args:
         real: (N, H, W, C) uint8, the generator's training images.
@@ -162,94 +172,103 @@ def real_or_real(
         classifiers: how many are trained, each with a seed of its own.
         progress: called with the number of classifiers trained.
 
+    Returns:
+        The mean over ``DIVISIONS`` divisions and the interval that holds 95 % of them. The counts of images
+        are those of one division.
+
     Raises:
         InputError: the patients of either set cannot be divided.
     """
     rng = np.random.default_rng([seed, 2])
     ((first, second),) = draw_halves(patients, 1, rng, even=0)
-    ((asked, other),) = draw_halves(heldout_patients, 1, rng, even=0)
+    divisions = draw_halves(heldout_patients, DIVISIONS, rng, even=0)
     count = min(len(first), len(second))
-    return _compare(
-        _Sides(
-            real[first[:count]],
-            real[second[:count]],
-            heldout_real[asked],
-            heldout_real[other],
-            heldout_patients[asked],
-            heldout_patients[other],
-        ),
+    scores = _scores(
+        heldout_real,
         recipe=SCALED,
-        train=lambda classifier, one, two: fit_balanced(classifier, (one, two), steps),
-        classifiers=classifiers,
-        seed=seed,
+        train=lambda classifier: fit_balanced(classifier, (real[first[:count]], real[second[:count]]), steps),
+        seeds=np.random.SeedSequence(seed).spawn(classifiers),
         device=device,
         progress=progress,
     )
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """What a classifier learns to tell apart, and what it is asked about.
-
-    Attributes:
-        real: (N, H, W, C) uint8, training images of label 0.
-        synthetic: (M, H, W, C) uint8, training images of label 1.
-        heldout: (P, H, W, C) uint8, judged images of label 0.
-        fresh: (Q, H, W, C) uint8, judged images of label 1.
-        heldout_groups: (P,) which of them belong together.
-        fresh_groups: (Q,) likewise.
-    """
-
-    real: Images
-    synthetic: Images
-    heldout: Images
-    fresh: Images
-    heldout_groups: NDArray[np.int64]
-    fresh_groups: NDArray[np.int64]
+    aurocs = np.empty((DIVISIONS, classifiers))
+    for number, (asked, other) in enumerate(divisions):
+        truth = np.repeat(np.array([0, 1]), (len(asked), len(other)))
+        order = np.concatenate([asked, other])
+        aurocs[number] = [auroc(truth, row[order]) for row in scores]
+    low, high = np.quantile(aurocs.mean(axis=1), [0.025, 0.975])
+    return RealOrSynthetic(
+        auroc=float(aurocs.mean()),
+        auroc_low=float(low),
+        auroc_high=float(high),
+        aurocs=[float(value) for value in aurocs.mean(axis=0)],
+        real_images=count,
+        generated_images=count,
+        heldout_images=len(divisions[0][0]),
+        heldout_patients=len(np.unique(heldout_patients[divisions[0][0]])),
+        fresh_images=len(divisions[0][1]),
+    )
 
 
 def _compare(
-    sides: _Sides,
+    real: tuple[Images, NDArray[np.int64]],
+    fresh: Images,
     *,
     recipe: Recipe,
-    train: Callable[[Classifier, Images, Images], None],
+    train: Callable[[Classifier], None],
+    trained_on: tuple[int, int],
     classifiers: int,
     seed: int,
     device: torch.device,
     progress: Callable[[int], None],
 ) -> RealOrSynthetic:
-    """Train and ask the classifiers; ``train`` gets a fresh one and the training images of label 0 and 1."""
-    judged = np.concatenate([sides.heldout, sides.fresh])
-    truth = np.repeat(np.array([0, 1]), (len(sides.heldout), len(sides.fresh)))
-    clusters = np.concatenate(
-        [sides.heldout_groups, sides.heldout_groups.max() + 1 + _numbered(sides.fresh_groups)]
-    )
+    """Train classifiers and ask them about real images, given with their patients, and fresh synthetic ones."""
+    heldout, patients = real
+    truth = np.repeat(np.array([0, 1]), (len(heldout), len(fresh)))
+    clusters = np.concatenate([patients, patients.max() + 1 + np.arange(len(fresh))])
     children = np.random.SeedSequence(seed).spawn(classifiers + 1)
-    scores = []
-    for done, child in enumerate(children[:-1], start=1):
-        size = (judged.shape[1], judged.shape[2])
-        number = int(child.generate_state(1, np.uint64)[0] >> 1)
-        classifier = new_classifier(size, judged.shape[3], recipe, number, device)
-        train(classifier, sides.real, sides.synthetic)
-        scores.append(predict(classifier, judged))
-        progress(done)
+    scores = _scores(
+        np.concatenate([heldout, fresh]),
+        recipe=recipe,
+        train=train,
+        seeds=children[:-1],
+        device=device,
+        progress=progress,
+    )
     aurocs = [auroc(truth, row) for row in scores]
-    low, high = bootstrap_auroc(truth, np.stack(scores), clusters, np.random.default_rng(children[-1]))
+    low, high = bootstrap_auroc(truth, scores, clusters, np.random.default_rng(children[-1]))
     return RealOrSynthetic(
         auroc=float(np.mean(aurocs)),
         auroc_low=low,
         auroc_high=high,
         aurocs=aurocs,
-        real_images=len(sides.real),
-        generated_images=len(sides.synthetic),
-        heldout_images=len(sides.heldout),
-        heldout_patients=len(np.unique(sides.heldout_groups)),
-        fresh_images=len(sides.fresh),
+        real_images=trained_on[0],
+        generated_images=trained_on[1],
+        heldout_images=len(heldout),
+        heldout_patients=len(np.unique(patients)),
+        fresh_images=len(fresh),
     )
 
 
-def _numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray(np.unique(groups, return_inverse=True)[1], np.int64)
+def _scores(
+    judged: Images,
+    *,
+    recipe: Recipe,
+    train: Callable[[Classifier], None],
+    seeds: list[np.random.SeedSequence],
+    device: torch.device,
+    progress: Callable[[int], None],
+) -> NDArray[np.float32]:
+    """The probability of label 1, (S, N): one classifier a seed, fresh from ``new_classifier`` to ``train``."""
+    scores = []
+    for done, child in enumerate(seeds, start=1):
+        size = (judged.shape[1], judged.shape[2])
+        number = int(child.generate_state(1, np.uint64)[0] >> 1)
+        classifier = new_classifier(size, judged.shape[3], recipe, number, device)
+        train(classifier)
+        scores.append(predict(classifier, judged))
+        progress(done)
+    return np.stack(scores)
 
 
 def _ignore(epoch: int) -> None:
