@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.images import NORMAL, ImageSet
-from healthgan.privacy.copies import Detector, Evidence, calibrate, clopper_pearson, gather_evidence
+from healthgan.privacy.copies import Detector, Evidence, calibrate, gather_evidence
+from healthgan.privacy.intervals import Share
 from healthgan.privacy.planted import BEYOND, WITHIN
 from healthgan.sources import load
 from healthgan.splits import keep_apart
@@ -47,7 +48,7 @@ def measure(
 ) -> tuple[Detector, Evidence, dict[str, NDArray[np.bool_]]]:
     """The detector, the evidence of the held-out images, and which copies it found."""
     evidence = gather_evidence(heldout.pixels, training.pixels, training.patients)
-    detector = calibrate(evidence, heldout.patients, rng)
+    detector = calibrate(evidence, heldout.patients, rng, classes=np.where(heldout.rare, 0, 1))
     chosen = training.pixels[rng.choice(len(training.pixels), min(planted, len(training.pixels)), False)]
     found = {}
     for name, change in {**WITHIN, **BEYOND}.items():
@@ -57,8 +58,8 @@ def measure(
 
 
 def share(hits: NDArray[np.bool_]) -> str:
-    low, high = clopper_pearson(int(hits.sum()), len(hits))
-    return f"{100 * hits.mean():5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]  n = {len(hits)}"
+    found = Share.of(int(hits.sum()), len(hits))
+    return f"{100 * found.share:5.1f} %  [{100 * found.low:.1f}, {100 * found.high:.1f}]  n = {found.total}"
 
 
 def print_found(found: dict[str, NDArray[np.bool_]]) -> None:
@@ -69,11 +70,12 @@ def print_found(found: dict[str, NDArray[np.bool_]]) -> None:
 
 
 def print_detector(detector: Detector, seconds: float) -> None:
+    alarms = detector.false_alarms
     print(
         f"thresholds: detail {detector.detail:.3f}, margin {detector.margin:.3f} (Fisher's z); held out "
         f"{detector.images} images of {detector.patients} patients; false alarms, counted apart: "
-        f"{detector.false_alarms}, {100 * detector.false_alarms / detector.images:.2f} % "
-        f"[{100 * detector.low:.2f}, {100 * detector.high:.2f}]; all {seconds:.0f} s"
+        f"{alarms.count}, {100 * alarms.share:.2f} % "
+        f"[{100 * alarms.low:.2f}, {100 * alarms.high:.2f}]; all {seconds:.0f} s"
     )
 
 

@@ -10,7 +10,8 @@ from scipy import ndimage, stats
 
 from healthgan.errors import InputError
 from healthgan.privacy.alignment import band_pass, best_pose, reduced
-from healthgan.privacy.copies import Evidence, calibrate, clopper_pearson, gather_evidence
+from healthgan.privacy.copies import Evidence, calibrate, gather_evidence
+from healthgan.privacy.intervals import Share
 from healthgan.privacy.planted import WITHIN, averaged
 from healthgan.sources.phantom import Counts, phantom_images
 
@@ -32,7 +33,7 @@ def evidence(training, heldout):
 
 @pytest.fixture(scope="module")
 def detector(evidence, heldout):
-    return calibrate(evidence, heldout.patients, np.random.default_rng(0))
+    return calibrate(evidence, heldout.patients, np.random.default_rng(0), classes=1 - heldout.labels)
 
 
 def test_evidence_is_what_a_direct_search_finds():
@@ -95,8 +96,8 @@ def test_alarms_on_unseen_patients_are_one_percent(detector, training):
     alarms = detector.copies(gather_evidence(fresh.pixels, training.pixels, training.patients))
     assert detector.certified
     assert detector.images == 1200
-    assert detector.low <= 0.01 <= detector.high
-    assert detector.low == clopper_pearson(detector.false_alarms, 1200)[0]
+    assert detector.false_alarms.total == 1200
+    assert detector.false_alarms.low <= 0.01 <= detector.false_alarms.high
     # thresholds from 1,200 images: the rate's own standard deviation is about sqrt(2 · 0.005 / 1200) = 0.3 points
     # and the count's as much again, so that 0.01 + 3 · sqrt(2) · 0.003 is exceeded once in 700 times
     assert alarms.mean() <= 0.023
@@ -172,13 +173,15 @@ def test_false_alarms_are_counted_apart_from_calibration(seed):
     detector = calibrate(Evidence(values, nothing, flat, nothing), patients, rng)
     owner = patients[values.argmax()]  # with one patient a fold, each fold is judged by the others' largest
     others = values[patients != owner].max()
-    assert detector.false_alarms == np.sum(values[patients == owner] > others)
+    assert detector.false_alarms.count == np.sum(values[patients == owner] > others)
 
 
 def test_clopper_pearson_is_the_closed_form_by_the_beta_distribution():
-    assert clopper_pearson(0, 300) == pytest.approx((0, 1 - 0.025 ** (1 / 300)))
-    expected = stats.beta.ppf(0.025, 3, 998), stats.beta.ppf(0.975, 4, 997)
-    assert clopper_pearson(3, 1000) == pytest.approx(expected)
+    none, few = Share.of(0, 300), Share.of(3, 1000)
+    assert (none.low, none.high) == pytest.approx((0, 1 - 0.025 ** (1 / 300)))
+    assert few.share == 0.003
+    assert few.low == pytest.approx(stats.beta.ppf(0.025, 3, 998))
+    assert few.high == pytest.approx(stats.beta.ppf(0.975, 4, 997))
 
 
 def test_the_pose_undoes_what_was_done(training):

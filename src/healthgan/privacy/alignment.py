@@ -66,10 +66,10 @@ def best_correlations(queries: Floats, references: Floats, shift: int) -> Iterat
     for start in range(0, len(queries), block):
         part = _middle(queries[start : start + block], shift)
         mirrored = _middle(queries[start : start + block, :, ::-1], shift)
-        both = _units(np.concatenate([part, mirrored]))
+        both = unit_vectors(np.concatenate([part, mirrored]))
         best = np.full((len(part), len(references)), -1, np.float32)
         for down, right in _moves(shift):
-            windows = _units(_window(references, shift, down, right)).T
+            windows = unit_vectors(_window(references, shift, down, right)).T
             for side in (both[: len(part)], both[len(part) :]):
                 np.maximum(best, side @ windows, out=best)
         yield best
@@ -86,7 +86,14 @@ def best_pose(image: Pixels, reference: Pixels, *, shift: int = SHIFT) -> tuple[
     query = band_pass(reduced(image[np.newaxis]), *BAND)
     sides = [band_pass(reduced(side[np.newaxis]), *BAND) for side in (reference, reference[:, ::-1])]
     poses = [
-        (float((_units(_middle(query, shift)) @ _units(_window(side, shift, down, right)).T)[0, 0]), pose)
+        (
+            float(
+                (unit_vectors(_middle(query, shift)) @ unit_vectors(_window(side, shift, down, right)).T)[
+                    0, 0
+                ]
+            ),
+            pose,
+        )
         for mirrored, side in enumerate(sides)
         for down, right in _moves(shift)
         for pose in [(-down, -right, bool(mirrored))]
@@ -112,7 +119,7 @@ def _window(images: Floats, shift: int, down: int, right: int) -> Floats:
     return images[:, rows, columns]  # (N, H − 2·shift, W − 2·shift, C)
 
 
-def _units(windows: Floats) -> Floats:
+def unit_vectors(windows: Floats) -> Floats:
     """(N, D) zero mean and unit length; zero where there is no structure."""
     flat = windows.reshape(len(windows), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)

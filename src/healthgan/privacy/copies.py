@@ -19,10 +19,10 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from healthgan.errors import InputError
 from healthgan.privacy.alignment import BAND, SHIFT, Pixels, band_pass, best_correlations, reduced
+from healthgan.privacy.intervals import Share
 
 FALSE_ALARMS = 0.01
 """Share of images of other patients that are taken for copies."""
@@ -68,8 +68,7 @@ class Detector:
         images: held-out real images it was calibrated on.
         patients: whose they are.
         false_alarms: of these images, taken for copies by thresholds set on the images of other patients.
-        low: lower end of the 95 % interval of the share (Clopper and Pearson, Biometrika 1934).
-        high: upper end.
+        class_alarms: the same of the class that is audited.
         certified: whether there were enough images to state the rate.
     """
 
@@ -77,9 +76,8 @@ class Detector:
     margin: float
     images: int
     patients: int
-    false_alarms: int
-    low: float
-    high: float
+    false_alarms: Share
+    class_alarms: Share
     certified: bool
 
     def strength(self, evidence: Evidence) -> NDArray[np.float64]:
@@ -134,20 +132,28 @@ def gather_evidence(
     return Evidence(detail, matches[0], nearest - second, matches[1])
 
 
-def calibrate(heldout: Evidence, patients: NDArray[np.int64], rng: np.random.Generator) -> Detector:
+def calibrate(
+    heldout: Evidence,
+    patients: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    classes: NDArray[np.int64] | None = None,
+) -> Detector:
     """Set both thresholds so that 1 % of real images of other patients are taken for copies.
 
     Each statistic gets half of the rate (Bonferroni) and the conformal quantile: the probability that a new
-    image of such a patient exceeds it is at most that half, whatever the distribution (Vovk, Gammerman and
-    Shafer, Algorithmic Learning in a Random World, 2005, chapter 2). Fewer than 199 images have no such
-    quantile; their largest value is taken. False alarms are counted apart from the setting of thresholds:
-    every fold of patients is judged by thresholds set on the others.
+    image of such a patient exceeds it is at most that half, whatever the distribution. Where there are classes,
+    the largest of their quantiles is taken, so that this holds in every class (Vovk, Gammerman and Shafer,
+    Algorithmic Learning in a Random World, 2005, chapters 2 and 4). Fewer than 199 images have no such quantile;
+    their largest value is taken. False alarms are counted apart from the setting of thresholds: every fold of
+    patients is judged by thresholds set on the others.
 
     Args:
         heldout: evidence of real images whose patients have no image in the training set, of all classes that
             the training set has, against that same training set. 1,000 or more are needed to state 1 %.
         patients: (N,) whose they are.
         rng: divides the patients.
+        classes: (N,) of the images, 0 for the one that matters most; by default all are of class 0.
 
     Raises:
         InputError: there are fewer than two patients.
@@ -158,28 +164,39 @@ def calibrate(heldout: Evidence, patients: NDArray[np.int64], rng: np.random.Gen
             f"The held-out images come from {len(names)} patient(s); at least two are needed to calibrate "
             "the search for copies. Give more held-out images."
         )
+    known = np.zeros(len(member), np.int64) if classes is None else classes
     fold = (rng.permutation(len(names)) % min(_FOLDS, len(names)))[member]
-    alarms = 0
+    alarms = np.zeros(len(member), np.bool_)
     for number in range(fold.max() + 1):
-        detail, margin = _thresholds(heldout.take(np.flatnonzero(fold != number)))
-        judged = heldout.take(np.flatnonzero(fold == number))
-        alarms += int(np.sum((judged.detail > detail) | (judged.margin > margin)))
-    low, high = clopper_pearson(alarms, len(member))
-    detail, margin = _thresholds(heldout)
+        judged = fold == number
+        detail, margin = _thresholds(heldout.take(np.flatnonzero(~judged)), known[~judged])
+        alarms[judged] = (heldout.detail[judged] > detail) | (heldout.margin[judged] > margin)
+    first = alarms[known == 0]
     return Detector(
-        detail, margin, len(member), len(names), alarms, low, high, certified=len(member) >= CERTIFIES
+        *_thresholds(heldout, known),
+        images=len(member),
+        patients=len(names),
+        false_alarms=Share.of(int(alarms.sum()), len(alarms)),
+        class_alarms=Share.of(int(first.sum()), len(first)),
+        certified=len(member) >= CERTIFIES,
     )
 
 
-def clopper_pearson(count: int, total: int) -> tuple[float, float]:
-    """95 % interval of a share; its coverage is never less (Clopper and Pearson, Biometrika 1934)."""
-    interval = binomtest(count, total).proportion_ci(0.95, method="exact")
-    return float(interval.low), float(interval.high)
+def _thresholds(heldout: Evidence, classes: NDArray[np.int64]) -> tuple[float, float]:
+    """The largest of the classes' conformal quantiles: of the detail, and of the margin."""
+    detail, margin = zip(
+        *(
+            (_quantile(heldout.detail[classes == name]), _quantile(heldout.margin[classes == name]))
+            for name in np.unique(classes)
+        ),
+        strict=True,
+    )
+    return max(detail), max(margin)
 
 
-def _thresholds(heldout: Evidence) -> tuple[float, float]:
-    rank = min(ceil((len(heldout.detail) + 1) * (1 - FALSE_ALARMS / 2)), len(heldout.detail))
-    return float(np.sort(heldout.detail)[rank - 1]), float(np.sort(heldout.margin)[rank - 1])
+def _quantile(values: NDArray[np.float64]) -> float:
+    rank = min(ceil((len(values) + 1) * (1 - FALSE_ALARMS / 2)), len(values))
+    return float(np.sort(values)[rank - 1])
 
 
 def _check(images: Pixels, training: Pixels, patients: NDArray[np.int64]) -> None:
