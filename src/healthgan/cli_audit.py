@@ -153,12 +153,19 @@ def held_out(
         for split in others
     }
     lost = sum(len(others[split]) - len(index) for split, index in fresh.items())
-    kept = {split: others[split].take(index) for split, index in fresh.items() if len(index)}
+    kept = {split: _renumbered(others[split].take(index)) for split, index in fresh.items() if len(index)}
     if not kept:
         raise InputError(
             f"Every image of '{others.name}' is a training image of '{learned.name}'. Give other held-out images."
         )
     return kept, {"patient": 0, "duplicate": lost}
+
+
+def _renumbered(images: "ImageSet") -> "ImageSet":
+    """With numbers of patients that no source gives, so that they mean nobody of another source."""
+    from dataclasses import replace
+
+    return images if images.patients is None else replace(images, patients=-1 - images.patients)
 
 
 def describe(

@@ -1,0 +1,158 @@
+"""The whole audit: fresh images pass, planted copiers don't; what it refuses; its notes, rows and gallery."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from healthgan.errors import InputError
+from healthgan.privacy.audit import audit
+from healthgan.privacy.gallery import difference, moved, write_gallery
+from healthgan.privacy.planted import noisy
+from healthgan.privacy.summary import rows
+from healthgan.sources.phantom import Counts, phantom_images
+
+
+@pytest.fixture(scope="module")
+def sets():
+    train = phantom_images(Counts(0, 150))
+    heldout = phantom_images(Counts(0, 250), split="test")
+    others = phantom_images(Counts(800, 0), split="test")
+    return train, heldout, others
+
+
+def run(sets, generated, seed=0, **changes):
+    train, heldout, others = sets
+    return audit(
+        generated,
+        train.pixels,
+        train.patients,
+        heldout.pixels,
+        heldout.patients,
+        seed,
+        **{"others": others.pixels, "other_patients": others.patients, **changes},
+    )
+
+
+@pytest.fixture(scope="module")
+def fresh(sets):
+    return run(sets, phantom_images(Counts(0, 200), split="val").pixels)
+
+
+@pytest.fixture(scope="module")
+def copied(sets):
+    return run(sets, noisy(10)(sets[0].pixels, np.random.default_rng(0)))
+
+
+def test_fresh_images_pass(fresh):
+    assert fresh.closer.low <= 0.5 <= fresh.closer.high
+    assert fresh.c_t.low <= fresh.c_t.c_t <= fresh.c_t.high
+    assert fresh.membership.low <= 0.5 <= fresh.membership.high
+    assert fresh.copies.low <= 0.01 <= fresh.copies.high
+    # both shares have standard deviations below 0.05; the difference of independent ones below 0.07
+    assert abs(fresh.authenticity.share - fresh.heldout_authenticity.share) < 0.2
+
+
+def test_a_copier_fails_everywhere(copied):
+    assert copied.closer.low > 0.7
+    assert copied.c_t.c_t < -3
+    assert copied.membership.low > 0.8
+    assert copied.copies.share > 0.95
+    assert copied.authenticity.share < 0.05
+    assert [pair.training_image for pair in copied.pairs[:5]] == [pair.image for pair in copied.pairs[:5]]
+
+
+def test_every_figure_has_its_counts(fresh, sets):
+    facts = json.loads(json.dumps(fresh.as_dict()))
+    assert facts == json.loads(
+        json.dumps(run(sets, phantom_images(Counts(0, 200), split="val").pixels).as_dict())
+    )
+    assert (facts["generated"], facts["training"], facts["heldout"]) == (200, 150, 250)
+    assert facts["training_patients"] == len(np.unique(sets[0].patients))
+    assert facts["detector"]["images"] == 1050
+    assert facts["detector"]["class_alarms"]["total"] == 250
+    assert facts["detector"]["certified"]
+    assert facts["copies"]["total"] == 200
+    assert set(facts["power"]) == {"exact", "blur 1", "noise 10", "shift 2"}
+    assert all(kind["share"] > 0.9 for kind in facts["power"].values())
+    assert len(facts["pairs"]) == 24
+    strength = [pair["strength"] for pair in facts["pairs"]]
+    assert strength == sorted(strength, reverse=True)
+    assert sum(value > 0 for value in strength) == facts["copies"]["count"]
+
+
+def test_notes_say_what_cannot_be_said(fresh, sets):
+    (note,) = fresh.notes()
+    assert note.startswith("Membership: true positives at 1 % false positives are not computable")
+    train, heldout, _ = sets
+    bare = audit(heldout.pixels[:20], train.pixels, None, heldout.pixels[20:], None, 0)
+    assert bare.training_patients is None
+    notes = "\n".join(bare.notes())
+    assert "calibrated on 230 held-out images; 1 % false alarms can't be certified below 1,000" in notes
+    assert "Patients of the training images are not known" in notes
+    assert "Patients of the held-out images are not known" in notes
+
+
+def test_a_weak_search_says_so(sets):
+    """Held-out images that are training images but for one pixel: the threshold is out of reach."""
+    train, _, _ = sets
+    twins = train.pixels.copy()
+    twins[:, 0, 0] ^= 1
+    weak = audit(train.pixels[:20], train.pixels, train.patients, twins, train.patients + 1000, 0)
+    assert any("misses more than 10 % of planted copies" in note for note in weak.notes())
+
+
+def test_overlap_is_refused_with_counts(sets):
+    train, heldout, _ = sets
+    generated = heldout.pixels[:5]
+    mixed = np.concatenate([heldout.pixels, train.pixels[:3]])
+    with pytest.raises(InputError, match=r"^3 held-out images are training images too, and 0 patients"):
+        audit(generated, train.pixels, None, mixed, None, 0)
+    shared = heldout.patients.copy()
+    shared[0] = train.patients[0]
+    with pytest.raises(
+        InputError, match=r"^0 held-out images .* 1 patients have images in both. Leave them out"
+    ):
+        audit(generated, train.pixels, train.patients, heldout.pixels, shared, 0)
+    with pytest.raises(InputError, match=r"^150 held-out images"):
+        run(sets, generated, others=train.pixels, other_patients=None)
+    with pytest.raises(InputError, match="at least two of each"):
+        audit(generated, train.pixels, None, heldout.pixels[:1], None, 0)
+    with pytest.raises(InputError, match="equal height"):
+        audit(generated[:, :20], train.pixels, None, heldout.pixels, None, 0)
+
+
+def test_rows_are_text_of_every_figure(fresh, copied):
+    table = {row.measure: row for row in rows(fresh)}
+    assert table["copy suspects"].images == f"{fresh.copies.count} of 200"
+    assert table["closer to training than to held-out"].value == f"{fresh.closer.share:.2f}"
+    assert table["membership, true positives at 1 % false"].value == "not computable"
+    assert all(row.images for row in table.values())
+    assert rows(copied)[0].value == f"{100 * copied.copies.share:.1f} %"
+
+
+def test_the_gallery_is_a_picture_of_the_pairs(copied, sets, tmp_path):
+    train = sets[0].pixels
+    images = noisy(10)(train, np.random.default_rng(0))
+    write_gallery(tmp_path / "few.png", copied, images, train, rows=2)
+    write_gallery(tmp_path / "more.png", copied, images, train, rows=7)
+    sizes = []
+    for name in ("few.png", "more.png"):
+        with Image.open(tmp_path / name) as picture:
+            sizes.append(picture.size)
+            assert np.asarray(picture.convert("L")).std() > 10
+    assert sizes[0][0] == sizes[1][0]
+    assert sizes[0][1] < sizes[1][1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.png", "more.png"]
+
+
+def test_moving_and_differences():
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4, 1) * 20
+    assert np.array_equal(moved(image, 0, 0, True), image[:, ::-1])
+    assert np.array_equal(moved(image, 1, 0, False)[1:], image[:-1])
+    assert np.array_equal(moved(image, 0, -1, False)[:, :-1], image[:, 1:])
+    assert np.array_equal(moved(image, 0, -1, False)[:, -1], image[:, -1])
+    assert (difference(image, image) == 128).all()
+    assert np.abs(difference(image, image // 2).astype(int) - 128).max() <= 1  # the rounding of // 2, doubled
+    assert (difference(image, np.full_like(image, 3)) != 128).any()
