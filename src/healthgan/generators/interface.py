@@ -95,3 +95,42 @@ def declared_checks(synthetic: NDArray[np.uint8], heldout: NDArray[np.uint8]) ->
         "heldout_found": sum(exact),
         "heldout_found_mirrored": int(both.sum()),
     }
+
+
+def heldout_suspects(
+    synthetic: NDArray[np.uint8],
+    heldout: NDArray[np.uint8],
+    heldout_patients: NDArray[np.int64],
+    train: NDArray[np.uint8],
+    train_patients: NDArray[np.int64],
+    seed: int,
+) -> dict[str, int | float]:
+    """Synthetic images that look copied from held-out ones, altered ones included.
+
+    The detector of :mod:`healthgan.privacy.copies`, with the parts exchanged: held-out images are what may have
+    been copied, and training images, which show other patients, set the thresholds. It decides nothing.
+
+    Args:
+        synthetic: (N, H, W, C) uint8.
+        heldout: (M, H, W, C) uint8, validation and test images.
+        heldout_patients: (M,) codes; an own one for each image where they are not known.
+        train: (K, H, W, C) uint8, real training images of all classes, K ≥ 1,000 for the rate to hold.
+        train_patients: (K,) codes.
+        seed: divides the training patients.
+
+    Returns:
+        ``images``, ``suspects`` and the number of ``expected`` suspects where nothing is copied.
+
+    Raises:
+        InputError: shapes differ, or there are fewer than two patients.
+    """
+    from healthgan.privacy.copies import FALSE_ALARMS, calibrate, gather_evidence
+
+    negatives = gather_evidence(train, heldout, heldout_patients)
+    detector = calibrate(negatives, train_patients, np.random.default_rng(seed))
+    suspects = detector.copies(gather_evidence(synthetic, heldout, heldout_patients))
+    return {
+        "images": len(synthetic),
+        "suspects": int(suspects.sum()),
+        "expected": FALSE_ALARMS * len(synthetic),
+    }

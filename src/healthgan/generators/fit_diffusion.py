@@ -1,0 +1,330 @@
+"""Train the diffusion generator on the images of all classes, so that a rare one borrows from the others."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from scipy import stats
+from torch import Tensor
+
+from healthgan.errors import InputError
+from healthgan.files import write_atomically
+from healthgan.generators import edm
+from healthgan.generators.diffusion import BLOCK, Check, Diffusion, Settings, scale
+from healthgan.generators.unet import UNet
+from healthgan.splits import stratified_folds
+
+Progress = Callable[[int, dict[str, float]], None]
+"""Called at every check with the number of steps done and what was measured."""
+
+
+def fit_diffusion(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    patients: NDArray[np.int64] | None,
+    *,
+    settings: Settings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+) -> Diffusion:
+    """Train; with a checkpoint in place, go on from it to the same result.
+
+    A class is drawn in proportion to the square root of its number of images (Mahajan et al., ECCV 2018), so that
+    rare classes are learnt without being repeated too often. The checkpoint that is kept has the least denoising
+    error, a bound on the likelihood (Kingma and Gao, NeurIPS 2023), on patients that were not trained on:
+    it rises as soon as training images are memorised. Where a class has fewer patients than
+    ``settings.heldout``, none are held out and the last checkpoint is kept.
+
+    Args:
+        images: (N, H, W, C) uint8, 16 to 224 pixels a side.
+        labels: (N,) class numbers from 0; every class up to the highest has an image.
+        patients: (N,) whose they are; None where every image is of another patient.
+        settings: how.
+        seed: decides everything random.
+        device: where; on a CPU with one thread the result is the same bit for bit.
+        checkpoint: file that holds the state of an unfinished training; removed at the end.
+        checkpoint_seconds: write it after the first step that ends this long after the last write.
+        progress: told at every check.
+
+    Raises:
+        InputError: images or labels cannot be used.
+        FloatingPointError: training diverged before the first checkpoint.
+    """
+    _check(images, labels)
+    state = _start(images, labels, patients, settings, seed, device)
+    if checkpoint is not None and checkpoint.exists():
+        _restore(state, checkpoint)
+    ends = {round(settings.steps * (number + 1) / settings.checks) for number in range(settings.checks)}
+    written = time.monotonic()
+    while state.step < settings.steps and not state.stopped:
+        _take_step(state)
+        if not torch.isfinite(state.sum):
+            state.stopped = f"diverged at step {state.step}"
+        elif state.step in ends:
+            measured = _measure(state)
+            if progress is not None:
+                progress(state.step, {"training_loss": measured.training, "held_out_loss": measured.heldout})
+        if checkpoint is not None and time.monotonic() - written >= checkpoint_seconds and not state.stopped:
+            _save(state, checkpoint)
+            written = time.monotonic()
+    if not state.checks:
+        raise FloatingPointError(
+            f"The generator {state.stopped}, before its first checkpoint. Take a lower learning rate."
+        )
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    state.averaged.load_state_dict(state.best)
+    return Diffusion(
+        network=state.averaged,
+        settings=settings,
+        size=(images.shape[1], images.shape[2]),
+        channels=images.shape[3],
+        classes=len(state.shares),
+        mean=state.mean,
+        spread=state.spread,
+        checks=tuple(state.checks),
+        chosen=state.chosen,
+        stopped=state.stopped,
+    )
+
+
+_COLLAPSED = 0.2  # of the spread of real images; real ones of other patients score about 1
+_HELD_MOST = 64  # held-out images of a class that are measured
+_LEVELS = 8  # noise levels they are measured at
+
+
+@dataclass
+class _State:
+    """A training under way; all that changes is in a checkpoint."""
+
+    settings: Settings
+    network: UNet
+    averaged: UNet
+    adam: torch.optim.Adam
+    rng: torch.Generator
+    pool: Tensor  # (N, H, W, C) uint8, training images
+    members: list[Tensor]  # positions of each class in the pool
+    shares: Tensor  # (classes,) chance of each class
+    held: list[Tensor]  # of each class (M, C, H, W) float32, held-out images
+    mean: float
+    spread: float
+    best: dict[str, Tensor]
+    checks: list[Check]
+    sum: Tensor  # of losses since the last check
+    step: int = 0
+    chosen: int = 0
+    stopped: str = ""
+
+
+def _check(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise InputError(f"Images are {images.dtype} {images.shape}; uint8 (N, H, W, 1 or 3) is needed.")
+    if min(images.shape[1:3]) < 16 or max(images.shape[1:3]) > 224:
+        raise InputError(
+            f"Images are {images.shape[1]}×{images.shape[2]}; 16 to 224 pixels a side are possible. Use --size."
+        )
+    counts = np.bincount(labels)
+    if len(labels) != len(images) or counts.min() < 1:
+        raise InputError("Each image needs a label, and every class number up to the highest an image.")
+    if images.min() == images.max():
+        raise InputError("All images are one constant grey; there is nothing to learn.")
+
+
+def _start(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    patients: NDArray[np.int64] | None,
+    settings: Settings,
+    seed: int,
+    device: torch.device,
+) -> _State:
+    rng = torch.Generator().manual_seed(seed)
+    size, classes = (images.shape[1], images.shape[2]), int(labels.max()) + 1
+
+    def build() -> UNet:
+        network = UNet(size, images.shape[3], classes, settings.width, settings.dropout, rng)
+        return network.to(device)
+
+    held = _held_out(labels, patients, settings.heldout, seed)
+    pool = torch.from_numpy(images[~held]).to(device)
+    scaled = pool.float().div(127.5).sub(1)
+    mean, spread = float(scaled.mean()), float(scaled.std())
+    members = [torch.from_numpy(np.flatnonzero(labels[~held] == label)) for label in range(classes)]
+    shares = torch.tensor([len(found) for found in members], dtype=torch.float64).sqrt()
+    network, averaged = build(), build()
+    averaged.load_state_dict(network.state_dict())
+    return _State(
+        settings=settings,
+        network=network,
+        averaged=averaged.eval(),
+        adam=torch.optim.Adam(network.parameters(), settings.learning_rate, (0.9, 0.99), foreach=True),
+        rng=rng,
+        pool=pool,
+        members=members,
+        shares=shares / shares.sum(),
+        held=[
+            scale(torch.from_numpy(images[held & (labels == label)][:_HELD_MOST]).to(device), mean)
+            for label in range(classes)
+        ],
+        mean=mean,
+        spread=spread,
+        best={},
+        checks=[],
+        sum=torch.zeros((), device=device),
+    )
+
+
+def _held_out(
+    labels: NDArray[np.int64], patients: NDArray[np.int64] | None, one_in: int, seed: int
+) -> NDArray[np.bool_]:
+    """(N,) True for the images of one patient in ``one_in`` of every class; none where a class has too few."""
+    people = np.arange(len(labels)) if patients is None else patients
+    fewest = min(len(np.unique(people[labels == label])) for label in np.unique(labels))
+    if fewest < one_in:
+        return np.zeros(len(labels), bool)
+    held: NDArray[np.bool_] = stratified_folds(labels, patients, one_in, seed % 2**32) == 0
+    return held
+
+
+def _take_step(state: _State) -> None:
+    settings, rng, device = state.settings, state.rng, state.pool.device
+    done = state.step / settings.steps
+    for group in state.adam.param_groups:
+        group["lr"] = settings.learning_rate * min(1.0, (state.step + 1) / 100, (1 - done) / 0.4 + 0.02)
+    label = torch.multinomial(state.shares, settings.batch, replacement=True, generator=rng)
+    draw = torch.rand(settings.batch, generator=rng, dtype=torch.float64)
+    chosen = torch.stack(
+        [
+            state.members[which][int(part * len(state.members[which]))]
+            for which, part in zip(label.tolist(), draw.tolist(), strict=True)
+        ]
+    )
+    clean = scale(state.pool[chosen.to(device)], state.mean)
+    if settings.mirror:
+        flip = (torch.rand(settings.batch, generator=rng) < 0.5).to(device)
+        clean = torch.where(flip.view(-1, 1, 1, 1), clean.flip(3), clean)
+    label[torch.rand(settings.batch, generator=rng) < settings.unlabelled] = len(state.shares)
+    sigma = edm.noise_levels(settings.batch, rng, device)
+    noise = torch.randn(clean.shape, generator=rng).to(device)
+    loss = edm.loss(state.network, clean, noise, sigma, label.to(device), state.spread).mean()
+    state.adam.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call] # PyTorch's own
+    state.adam.step()
+    state.step += 1
+    state.sum = state.sum + loss.detach()
+    keep = min(settings.average, state.step / (state.step + 9))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.averaged.parameters()), list(state.network.parameters()), 1 - keep)
+
+
+def _measure(state: _State) -> Check:
+    """Measure the averaged weights; keep them if they are the best so far."""
+    before = state.checks[-1].step if state.checks else 0
+    check = Check(
+        step=state.step,
+        training=float(state.sum) / (state.step - before),
+        heldout=_held_out_loss(state),
+        diversity=_diversity(state),
+    )
+    if check.diversity < _COLLAPSED and state.step > state.settings.steps // 2:
+        state.stopped = (
+            f"collapsed at step {state.step}: its images have {check.diversity:.0%} of real ones' spread"
+        )
+    known = [entry.heldout for entry in state.checks]
+    if not state.stopped and (np.isnan(check.heldout) or not known or check.heldout <= min(known)):
+        state.best = {name: value.clone() for name, value in state.averaged.state_dict().items()}
+        state.chosen = state.step
+    state.checks.append(check)
+    state.sum = torch.zeros_like(state.sum)
+    return check
+
+
+def _held_out_loss(state: _State) -> float:
+    """Mean over classes, images and eight noise levels (quantiles of those in training), with fixed noise."""
+    if not len(state.held[0]):
+        return float("nan")
+    rng = torch.Generator().manual_seed(0)
+    quantiles = stats.norm.ppf((np.arange(_LEVELS) + 0.5) / _LEVELS)
+    losses = []
+    with torch.inference_mode():
+        for label, clean in enumerate(state.held):
+            named = torch.full((len(clean),), label, device=clean.device)
+            for quantile in quantiles:
+                sigma = clean.new_full(
+                    (len(clean),), float(np.exp(edm.NOISE_MEAN + edm.NOISE_SPREAD * quantile))
+                )
+                noise = torch.randn(clean.shape, generator=rng).to(clean.device)
+                losses.append(edm.loss(state.averaged, clean, noise, sigma, named, state.spread).mean())
+    return float(torch.stack(losses).mean())
+
+
+def _diversity(state: _State) -> float:
+    """Mean distance between 32 rendered images of the smallest class, over that between real ones."""
+    label = int(state.shares.argmin())
+    shape = (BLOCK, state.pool.shape[3], *state.pool.shape[1:3])
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(state.pool.device)
+    named = torch.full((BLOCK,), label, device=state.pool.device)
+    with torch.inference_mode():
+        made = edm.heun(
+            lambda x, sigma: edm.denoised(state.averaged, x, sigma, named, state.spread), noise, 6
+        )
+    real = scale(state.pool[state.members[label][: 4 * BLOCK].to(state.pool.device)], state.mean)
+    spreads = [torch.pdist(images.flatten(1)).mean() for images in (made, real)]
+    return float(spreads[0] / spreads[1]) if float(spreads[1]) > 0 else 1.0
+
+
+def _save(state: _State, path: Path) -> None:
+    tensors = {
+        "rng": state.rng.get_state(),
+        "sum": state.sum,
+        "step": torch.tensor([state.step, state.chosen]),
+    }
+    tensors["checks"] = torch.tensor(
+        [[check.step, check.training, check.heldout, check.diversity] for check in state.checks],
+        dtype=torch.float64,
+    ).reshape(-1, 4)
+    parts = {
+        "network": state.network.state_dict(),
+        "averaged": state.averaged.state_dict(),
+        "best": state.best,
+        "adam": {
+            f"{number}.{name}": value
+            for number, entry in state.adam.state_dict()["state"].items()
+            for name, value in entry.items()
+        },
+    }
+    for part, found in parts.items():
+        tensors |= {f"{part}/{name}": value.contiguous().clone() for name, value in found.items()}
+    write_atomically(path, lambda file: save_file(tensors, file))
+
+
+def _restore(state: _State, path: Path) -> None:
+    tensors = load_file(path)
+
+    def part(name: str) -> dict[str, Tensor]:
+        return {
+            key.removeprefix(f"{name}/"): value.to(state.pool.device)
+            for key, value in tensors.items()
+            if key.startswith(f"{name}/")
+        }
+
+    state.network.load_state_dict(part("network"))
+    state.averaged.load_state_dict(part("averaged"))
+    state.best = part("best")
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in part("adam").items():
+        number, _, name = key.partition(".")
+        moments.setdefault(int(number), {})[name] = value
+    state.adam.load_state_dict({**state.adam.state_dict(), "state": moments})
+    state.rng.set_state(tensors["rng"])
+    state.sum = tensors["sum"].to(state.pool.device)
+    state.step, state.chosen = tensors["step"].tolist()
+    state.checks = [Check(int(row[0]), *row[1:]) for row in tensors["checks"].tolist()]

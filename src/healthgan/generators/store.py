@@ -1,0 +1,159 @@
+"""Generators as files: safetensors, and what is in them is checked before it is used."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from healthgan.errors import InputError
+from healthgan.files import write_atomically
+from healthgan.generators.dcgan import Generator
+from healthgan.generators.diffusion import Check, Diffusion, Settings
+from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator
+from healthgan.generators.unet import UNet
+
+FORMAT = "healthgan-generator-1"
+_MOST_FACTS = 1 << 20  # bytes of metadata
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A generator that was read, and what its file says about it.
+
+    Attributes:
+        generator: ready to sample.
+        facts: ``class_names``, ``trained_on``, ``settings``, ``fidelity`` and ``privacy`` as it was saved.
+    """
+
+    generator: DiffusionGenerator | DcganGenerator
+    facts: dict[str, Any]
+
+
+def save_generator(generator: DiffusionGenerator | DcganGenerator, facts: dict[str, Any], path: Path) -> None:
+    """Write a trained generator's weights, how to build it again, and facts about it (ready for JSON)."""
+    trained = generator.trained
+    assert trained is not None, "fit first"
+    if isinstance(trained, Diffusion):
+        network: torch.nn.Module = trained.network
+        build: dict[str, Any] = {
+            "kind": "diffusion",
+            "settings": asdict(trained.settings),
+            "size": list(trained.size),
+            "channels": trained.channels,
+            "classes": trained.classes,
+            "mean": trained.mean,
+            "spread": trained.spread,
+            "checks": [list(asdict(check).values()) for check in trained.checks],
+            "chosen": trained.chosen,
+            "stopped": trained.stopped,
+        }
+    else:
+        network = trained
+        build = {"kind": "dcgan-2023", "settings": asdict(generator.settings)}
+    text = json.dumps({"format": FORMAT, "build": build, "facts": facts})
+    tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    # One entry: safetensors writes several in a random order, and equal generators shall be equal files.
+    write_atomically(path, lambda part: save_file(tensors, part, metadata={"healthgan": text}))
+
+
+def load_generator(path: Path, device: str = "cpu") -> Stored:
+    """Read a generator.
+
+    Raises:
+        InputError: there is no such file, or it is not a generator's, or it is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            described = _described(path, file.metadata())
+            network, generator = _build(path, described["build"])
+            _check_tensors(path, network, file)
+            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(
+            f"There is no file '{path}'. 'healthgan train SOURCE --out {path}' makes one."
+        ) from None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"'{path}' cannot be read as safetensors ({error}). Train it again.") from None
+    network.to(device).eval()
+    generator.device = device
+    return Stored(generator, described["facts"])
+
+
+def _described(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+    text = (metadata or {}).get("healthgan", "")
+    try:
+        found = json.loads(text[:_MOST_FACTS])
+    except (ValueError, RecursionError):
+        found = None
+    if (
+        not isinstance(found, dict)
+        or found.get("format") != FORMAT
+        or not isinstance(found.get("facts"), dict)
+    ):
+        raise InputError(
+            f"'{path}' holds no generator of this program (format {FORMAT}). Give a file that 'healthgan train' wrote."
+        )
+    return found
+
+
+def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator | DcganGenerator]:  # noqa: ANN401
+    """The network and the generator around it, with values still to be filled in."""
+    try:
+        if build["kind"] == "dcgan-2023":
+            published = DcganGenerator(DcganSettings(**build["settings"]), checkpoint=path)
+            published.trained = Generator("dcgan-2023", 28, 1)
+            return published.trained, published
+        settings = Settings(**build["settings"])
+        size = (int(build["size"][0]), int(build["size"][1]))
+        channels, classes = int(build["channels"]), int(build["classes"])
+        possible = (
+            16 <= min(size) <= max(size) <= 224
+            and channels in (1, 3)
+            and 1 <= classes <= 1000
+            and 1 <= settings.width <= 512
+            and math.isfinite(build["mean"])
+            and build["spread"] > 0
+        )
+        if not possible:
+            raise ValueError("a value is out of range")
+        generator = DiffusionGenerator(settings)
+        generator.trained = Diffusion(
+            network=UNet(size, channels, classes, settings.width, settings.dropout, torch.Generator()),
+            settings=settings,
+            size=size,
+            channels=channels,
+            classes=classes,
+            mean=float(build["mean"]),
+            spread=float(build["spread"]),
+            checks=tuple(Check(int(row[0]), *map(float, row[1:])) for row in build["checks"]),
+            chosen=int(build["chosen"]),
+            stopped=str(build["stopped"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise InputError(
+            f"'{path}' says wrongly how its generator is built ({error}). Train it again."
+        ) from None
+    return generator.trained.network, generator
+
+
+def _check_tensors(path: Path, network: torch.nn.Module, file: Any) -> None:  # noqa: ANN401
+    """Names, shapes and types, before a tensor is read."""
+    expected = {name: (list(value.shape), value.dtype) for name, value in network.state_dict().items()}
+    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+    differing = sorted(expected.keys() ^ found.keys())
+    types = {torch.float32: "F32", torch.int64: "I64"}
+    differing += [
+        name
+        for name in sorted(expected.keys() & found.keys())
+        if (found[name].get_shape(), found[name].get_dtype()) != (expected[name][0], types[expected[name][1]])
+    ]
+    if differing:
+        raise InputError(
+            f"'{path}' does not hold the weights of its generator: {len(differing)} tensors differ, '{differing[0]}' "
+            "first. Train it again."
+        )
