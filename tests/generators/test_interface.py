@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from healthgan.errors import InputError
-from healthgan.generators.interface import check_generated, check_generator, declared_checks
+from healthgan.generators.interface import (
+    check_generated,
+    check_generator,
+    declared_checks,
+    heldout_suspects,
+)
+from healthgan.sources.phantom import Counts, phantom_images
 
 GOOD = np.zeros((3, 16, 18, 1), np.uint8)
 
@@ -78,3 +84,18 @@ def test_held_out_images_among_the_synthetic_ones_are_counted():
     leaked = np.concatenate([made, heldout[:3], heldout[2:3], heldout[5:7, :, ::-1]])
     found = {"synthetic": 36, "heldout_found": 3, "heldout_found_mirrored": 2}
     assert declared_checks(leaked, heldout) == counts | found
+
+
+def test_altered_copies_of_held_out_images_are_found():
+    train = phantom_images(Counts(150, 150))
+    heldout = phantom_images(Counts(20, 20), split="test")
+    new = phantom_images(Counts(0, 100), split="val").pixels
+    rng = np.random.default_rng(0)
+    copies = np.rint(heldout.pixels[:10] + rng.normal(0, 5, heldout.pixels[:10].shape)).clip(0, 255)
+    given = (heldout.pixels, heldout.patients, train.pixels, train.patients, 0)
+    clean = heldout_suspects(new, *given)
+    assert (clean["images"], clean["expected"]) == (100, 1.0)
+    # of 100 images at 1 %, more than 5 are suspects with probability 5e-4 (binomial)
+    assert clean["suspects"] <= 5
+    leaked = heldout_suspects(np.concatenate([new, copies.astype(np.uint8)]), *given)
+    assert leaked["suspects"] == clean["suspects"] + 10
