@@ -133,7 +133,8 @@ def fidelity_report(
         progress: told what is done next.
 
     Raises:
-        InputError: too few images of a class, or images of different sizes.
+        InputError: too few images of a class, images of different sizes, or one patient has more than half of
+            a class's training images.
     """
     synthetic = {"rare": rare} if reference is None else {"rare": rare, "reference": reference}
     _check(training, heldout, synthetic)
@@ -174,11 +175,13 @@ def _one_class(work: _Work, name: str, spaces: list[FeatureSpace], seed: int) ->
     real, patients = work.training.of(name)
     heldout, heldout_patients = work.heldout.of(name)
     images = work.synthetic[name]
-    rng = np.random.default_rng(seed)
     work.progress(f"{name}: feature spaces, {work.halves} real halves")
-    found = {space.name: against_real(space, real, patients, images, rng, work.halves) for space in spaces}
+    found = {
+        space.name: against_real(space, real, patients, images, np.random.default_rng(seed), work.halves)
+        for space in spaces  # the same halves in each
+    }
     work.progress(f"{name}: real or synthetic")
-    order = rng.permutation(len(images))
+    order = np.random.default_rng([seed, 3]).permutation(len(images))
     count = min(len(real), len(images) // 2)
     tested = real_or_synthetic_balanced(
         real,
