@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from healthgan.errors import InputError
 from healthgan.privacy.alignment import band_pass, best_pose, reduced
 from healthgan.privacy.copies import Evidence, calibrate, gather_evidence
-from healthgan.privacy.intervals import Share
 from healthgan.privacy.planted import WITHIN, averaged
 from healthgan.sources.phantom import Counts, phantom_images
 
@@ -174,14 +173,6 @@ def test_false_alarms_are_counted_apart_from_calibration(seed):
     owner = patients[values.argmax()]  # with one patient a fold, each fold is judged by the others' largest
     others = values[patients != owner].max()
     assert detector.false_alarms.count == np.sum(values[patients == owner] > others)
-
-
-def test_clopper_pearson_is_the_closed_form_by_the_beta_distribution():
-    none, few = Share.of(0, 300), Share.of(3, 1000)
-    assert (none.low, none.high) == pytest.approx((0, 1 - 0.025 ** (1 / 300)))
-    assert few.share == 0.003
-    assert few.low == pytest.approx(stats.beta.ppf(0.025, 3, 998))
-    assert few.high == pytest.approx(stats.beta.ppf(0.975, 4, 997))
 
 
 def test_the_pose_undoes_what_was_done(training):

@@ -171,13 +171,13 @@ def calibrate(
         judged = fold == number
         detail, margin = _thresholds(heldout.take(np.flatnonzero(~judged)), known[~judged])
         alarms[judged] = (heldout.detail[judged] > detail) | (heldout.margin[judged] > margin)
-    first = alarms[known == 0]
+    first = known == 0
     return Detector(
         *_thresholds(heldout, known),
         images=len(member),
         patients=len(names),
-        false_alarms=Share.of(int(alarms.sum()), len(alarms)),
-        class_alarms=Share.of(int(first.sum()), len(first)),
+        false_alarms=Share.among_patients(alarms, member),
+        class_alarms=Share.among_patients(alarms[first], member[first]),
         certified=len(member) >= CERTIFIES,
     )
 

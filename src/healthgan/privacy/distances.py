@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from healthgan.privacy.alignment import Floats, Pixels, reduced, unit_vectors
-from healthgan.privacy.intervals import OneAPatient, Share
+from healthgan.privacy.intervals import OneAPatient
 
 Distances = NDArray[np.float32]
 
@@ -179,8 +179,8 @@ def _nearer(sides: Sequence[_Side], draws: int) -> NDArray[np.float64]:
     return total / draws
 
 
-def authenticity(images: Floats, training: Floats) -> Share:
-    """The share of images farther from their nearest training image than that is from any other one.
+def authenticity(images: Floats, training: Floats) -> NDArray[np.bool_]:
+    """(N,) True where an image is farther from its nearest training image than that is from any other one.
 
     Alaa, van Breugel, Saveliev and van der Schaar, "How faithful is your synthetic data?", ICML 2022, section
     3.3; an image nearer than that counts as a copy with noise. Real images of other patients show what to
@@ -193,7 +193,8 @@ def authenticity(images: Floats, training: Floats) -> Share:
     distance, match = nearest(images, training)
     matched, which = np.unique(match, return_inverse=True)
     around, _ = nearest(training[matched], training, own=matched)
-    return Share.of(int((distance > around[which]).sum()), len(images))
+    authentic: NDArray[np.bool_] = distance > around[which]
+    return authentic
 
 
 def data_copying(

@@ -6,15 +6,12 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import beta
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of images with its 95 % interval (Clopper and Pearson, Biometrika 1934: never too narrow).
-
-    The images count as independent; those of one patient are less so, and then the interval is a little short.
-    """
+    """A share of images with its 95 % interval (Clopper and Pearson, Biometrika 1934: never too narrow)."""
 
     count: int
     total: int
@@ -24,9 +21,38 @@ class Share:
 
     @classmethod
     def of(cls, count: int, total: int) -> Self:
-        """``count`` of ``total`` images, total ≥ 1."""
-        interval = binomtest(count, total).proportion_ci(0.95, method="exact")
-        return cls(count, total, count / total, float(interval.low), float(interval.high))
+        """``count`` of ``total`` independent images, total ≥ 1."""
+        return cls(count, total, count / total, *_clopper_pearson(count, total))
+
+    @classmethod
+    def among_patients(cls, hits: NDArray[np.bool_], patients: NDArray[np.int64]) -> Self:
+        """The share of images that are hit, where images of one patient may go together.
+
+        The interval is for as many independent images as would vary as much (Korn and Graubard, Survey
+        Methodology 24:193, 1998): between the number of patients, taken where all images agree or there is one
+        patient, and that of images.
+
+        Args:
+            hits: (N,) N ≥ 1.
+            patients: (N,) whose they are.
+        """
+        total, share = len(hits), float(hits.mean())
+        _, member = np.unique(patients, return_inverse=True)
+        groups = int(member.max()) + 1
+        effective = float(groups)
+        if 0 < share < 1 and groups > 1:
+            residual = np.bincount(member, hits - share)
+            variance = groups / (groups - 1) * float((residual**2).sum()) / total**2
+            alone = share * (1 - share) / (total - 1)  # of independent images
+            effective = float(np.clip(total * alone / max(variance, 1e-300), groups, total))
+        return cls(int(hits.sum()), total, share, *_clopper_pearson(share * effective, effective))
+
+
+def _clopper_pearson(count: float, total: float) -> tuple[float, float]:
+    """By quantiles of the beta distribution, which count and total need not be whole for."""
+    low = float(beta.ppf(0.025, count, total - count + 1)) if count > 0 else 0.0
+    high = float(beta.ppf(0.975, count + 1, total - count)) if count < total else 1.0
+    return low, high
 
 
 class OneAPatient:
