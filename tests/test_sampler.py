@@ -20,6 +20,8 @@ from sklearn.utils._testing import SkipTest
 
 from healthgan import GANSampler
 from healthgan.errors import InputError
+from healthgan.generators import presets
+from healthgan.generators.diffusion import Settings
 from healthgan.likeness import Verdict, calibrate, judge
 from healthgan.sources.phantom import Counts, phantom_images
 
@@ -243,8 +245,14 @@ def test_bad_patients_and_generators(data):
             sampler().fit_resample(X, y, patients=wrong)
     with pytest.raises(InputError, match="gave images of float64"):
         sampler(generator=BadSample()).fit_resample(X, y)
-    with pytest.raises(ValueError, match="'generator' parameter of GANSampler must be a str among"):
+    with pytest.raises(
+        InputError, match=r"no generator 'nonsuch'\. Take one of default, edm, .* or an object"
+    ):
         sampler(generator="nonsuch").fit_resample(X, y)
+    with pytest.raises(
+        ValueError, match=r"'generator' parameter of GANSampler must be .* 'fit' and 'sample'"
+    ):
+        sampler(generator=3).fit_resample(X, y)
 
 
 def test_it_works_in_a_pipeline_and_sees_training_images_only(data):
@@ -289,6 +297,25 @@ def test_bars_are_drawn_on_stderr_and_only_when_asked(data, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "images of 1" in said.err
+
+
+def test_the_default_generator_is_trained_on_all_classes_and_told_the_patients(data, monkeypatch):
+    """With settings so small that it learns little; that it learns is its own tests' matter."""
+    X, y, patients = data
+    some = np.concatenate([np.flatnonzero(y == 0)[:12], np.flatnonzero(y == 1)[:8]])
+    X, y, patients = X[some, 6:22, 6:22], y[some], patients[some]
+    monkeypatch.setitem(presets.DIFFUSION, presets.DEFAULT, Settings(steps=4, batch=8, width=8, checks=1))
+    found = GANSampler(filter="none", random_state=3, device="cpu", progress=True)
+    X2, y2 = found.fit_resample(X, y, patients=patients)
+    assert np.bincount(y2).tolist() == [12, 12]
+    trained = found.generator_.trained
+    assert (trained.classes, trained.size, trained.channels) == (2, (16, 16), 1)
+    seed = int(np.random.RandomState(3).randint(np.iinfo(np.int32).max))
+    same = presets.DiffusionGenerator(presets.DIFFUSION[presets.DEFAULT], seed=seed)
+    same.fit(X[..., None], y, np.unique(patients, return_inverse=True)[1])
+    first = int(np.random.SeedSequence([seed, 1, 0]).generate_state(1)[0])
+    np.testing.assert_array_equal(X2[20:, ..., None], same.sample(4, 1, first))
+    assert len(pickle.dumps(found)) > 0
 
 
 def test_import_is_lazy_and_says_what_is_missing():

@@ -31,8 +31,7 @@ Labels = NDArray[Any]
 Report = Callable[[str, int, int], None]
 """Told what is being done, how far it is, and how far it goes (0: not known)."""
 
-NAMED = ("default",)
-"""Generators known by name; anything else is an object with ``fit`` and ``sample``."""
+DEFAULT = "default"
 REJECTED = tuple(verdict for verdict in Verdict if verdict != Verdict.ACCEPTED)
 _LEAST_ASKED = 32  # candidates at a time at least, so that few wanted images don't take many calls
 
@@ -48,9 +47,9 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
     Args:
         sampling_strategy: as for every over-sampler of imbalanced-learn: "auto" brings each class up to the
             largest; a ratio, a dict of class → number, and so on.
-        generator: "default" (class-conditional GAN), or an object with ``fit(images, labels)`` and
-            ``sample(n, label, seed)`` (:class:`healthgan.generators.interface.ImageGenerator`). The object
-            itself is not fitted, a copy of it is.
+        generator: "default" or the name of a diffusion preset (:mod:`healthgan.generators.presets`), or an object
+            with ``fit(images, labels)`` and ``sample(n, label, seed)``
+            (:class:`healthgan.generators.interface.ImageGenerator`), of which a copy is fitted.
         filter: "band" keeps candidates that are as like real images of their class as real images of different
             patients are (:func:`healthgan.likeness.judge`); a number is the least likeness (the 2023
             study's floor); "none" keeps all.
@@ -70,7 +69,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
-        "generator": [StrOptions(set(NAMED)), HasMethods(["fit", "sample"])],
+        "generator": [str, HasMethods(["fit", "sample"])],
         "filter": [StrOptions({"band", "none"}), Interval(Real, -1, 1, closed="both")],
         "random_state": ["random_state"],
         "device": [StrOptions({"auto", "cpu", "cuda"})],
@@ -82,7 +81,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         self,
         *,
         sampling_strategy: float | str | Mapping[Any, int] | Callable[..., Any] = "auto",
-        generator: str | ImageGenerator = "default",
+        generator: str | ImageGenerator = DEFAULT,
         filter: str | float = "band",  # noqa: A002
         random_state: int | np.random.RandomState | None = None,
         device: str = "auto",
@@ -145,8 +144,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
                 members = labels == number
                 rules[number] = self._rule(name, images[members], None if people is None else people[members])
         with _bars(self.progress) as report:
-            self.generator_ = self._new_generator(base, report)
-            self.generator_.fit(images, labels.astype(np.int64))
+            self.generator_ = self._fit_generator(images, labels.astype(np.int64), people, base, report)
             more = [images[:0]]
             for number, rule in rules.items():
                 reals = images[labels == number]
@@ -200,18 +198,37 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
             )
         return kept
 
-    def _new_generator(self, seed: int, report: Report) -> ImageGenerator:
+    def _fit_generator(
+        self,
+        images: Pixels,
+        labels: NDArray[np.int64],
+        patients: NDArray[np.int64] | None,
+        seed: int,
+        report: Report,
+    ) -> ImageGenerator:
         if not isinstance(self.generator, str):
-            return copy.deepcopy(check_generator(self.generator))
+            given = copy.deepcopy(check_generator(self.generator))
+            given.fit(images, labels)
+            return given
         import torch
 
-        from healthgan.generators.modern import ModernGAN  # type: ignore[import-not-found,unused-ignore]
+        from healthgan.generators import presets
 
+        names = {str(name): settings for name, settings in presets.DIFFUSION.items()}
+        names[DEFAULT] = presets.DIFFUSION[presets.DEFAULT]
+        if self.generator not in names:
+            raise InputError(
+                f"There is no generator {self.generator!r}. Take one of {', '.join(names)}, or an object."
+            )
         auto = "cuda" if torch.cuda.is_available() else "cpu"
-        device = auto if self.device == "auto" else self.device
-        made: ImageGenerator = ModernGAN(
-            seed=seed, device=device, progress=lambda step, *_: report("training steps", step, 0)
+        made = presets.DiffusionGenerator(
+            names[self.generator],
+            seed=seed,
+            device=auto if self.device == "auto" else self.device,
+            progress=lambda step, total, _: report("training steps", step, total),
         )
+        made.fit(images, labels, patients)
+        made.progress = None  # it belongs to this call; without it the fitted generator can be pickled
         return made
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401
