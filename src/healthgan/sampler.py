@@ -214,8 +214,8 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
 
         from healthgan.generators import presets
 
-        names = {str(name): settings for name, settings in presets.DIFFUSION.items()}
-        names[DEFAULT] = presets.DIFFUSION[presets.DEFAULT]
+        names = {DEFAULT: presets.DIFFUSION[presets.DEFAULT]}
+        names |= {str(name): settings for name, settings in presets.DIFFUSION.items()}
         if self.generator not in names:
             raise InputError(
                 f"There is no generator {self.generator!r}. Take one of {', '.join(names)}, or an object."
