@@ -45,16 +45,26 @@ def both_classes(images: ImageSet, rare: str) -> Side:
 
 def measure(
     training: Side, heldout: Side, planted: int, rng: np.random.Generator
-) -> tuple[Detector, Evidence, dict[str, NDArray[np.bool_]]]:
-    """The detector, the evidence of the held-out images, and which copies it found."""
+) -> tuple[Detector, Side, Evidence, dict[str, NDArray[np.bool_]]]:
+    """The detector, the held-out images it was set on, their evidence, and which copies it found."""
     evidence = gather_evidence(heldout.pixels, training.pixels, training.patients)
+    heldout, evidence = _without_twins(heldout, evidence)
     detector = calibrate(evidence, heldout.patients, rng, classes=np.where(heldout.rare, 0, 1))
     chosen = training.pixels[rng.choice(len(training.pixels), min(planted, len(training.pixels)), False)]
-    found = {}
-    for name, change in {**WITHIN, **BEYOND}.items():
-        copies = gather_evidence(change(chosen, rng), training.pixels, training.patients)
-        found[name] = detector.copies(copies)
-    return detector, evidence, found
+    kinds = {**WITHIN, **BEYOND}
+    copies = np.concatenate([change(chosen, rng) for change in kinds.values()])
+    hits = detector.copies(gather_evidence(copies, training.pixels, training.patients))
+    found = dict(zip(kinds, np.split(hits, len(kinds)), strict=True))
+    return detector, heldout, evidence, found
+
+
+def _without_twins(heldout: Side, evidence: Evidence) -> tuple[Side, Evidence]:
+    twins = evidence.same_picture()
+    if twins.any():
+        print(
+            f"{twins.sum()} of {len(twins)} held-out images show the same pictures as training images; left out"
+        )
+    return heldout.take(~twins), evidence.take(np.flatnonzero(~twins))
 
 
 def share(hits: NDArray[np.bool_]) -> str:
@@ -85,7 +95,7 @@ def inside(training: Side, planted: int, rng: np.random.Generator) -> None:
     found: dict[str, list[NDArray[np.bool_]]] = {}
     for number in range(5):
         start = time.perf_counter()
-        detector, _, hits = measure(
+        detector, _, _, hits = measure(
             training.take(fold != number), training.take(fold == number), planted // 5, rng
         )
         print_detector(detector, time.perf_counter() - start)
@@ -96,7 +106,7 @@ def inside(training: Side, planted: int, rng: np.random.Generator) -> None:
 
 def outside(training: Side, heldout: Side, planted: int, rng: np.random.Generator) -> None:
     start = time.perf_counter()
-    detector, evidence, found = measure(training, heldout, planted, rng)
+    detector, heldout, evidence, found = measure(training, heldout, planted, rng)
     print_detector(detector, time.perf_counter() - start)
     alarms = detector.copies(evidence)
     for name, members in (("rare", heldout.rare), ("reference", ~heldout.rare)):

@@ -9,7 +9,7 @@ from PIL import Image
 from healthgan.errors import InputError
 from healthgan.privacy.audit import audit
 from healthgan.privacy.gallery import difference, moved, write_gallery
-from healthgan.privacy.planted import noisy
+from healthgan.privacy.planted import blurred, noisy
 from healthgan.privacy.summary import rows
 from healthgan.sources.phantom import Counts, phantom_images
 
@@ -94,13 +94,30 @@ def test_notes_say_what_cannot_be_said(fresh, sets):
     assert "Patients of the held-out images are not known" in notes
 
 
-def test_a_weak_search_says_so(sets):
-    """Held-out images that are training images but for one pixel: the threshold is out of reach."""
-    train, _, _ = sets
-    twins = train.pixels.copy()
+def test_held_out_twins_of_training_images_are_left_out(sets):
+    """One pixel changed: other bytes, the same picture. They would put the threshold out of reach."""
+    train, heldout, others = sets
+    twins = train.pixels[:40].copy()
     twins[:, 0, 0] ^= 1
-    weak = audit(train.pixels[:20], train.pixels, train.patients, twins, train.patients + 1000, 0)
-    assert any("misses more than 10 % of planted copies" in note for note in weak.notes())
+    mixed = np.concatenate([twins, heldout.pixels])
+    owners = np.concatenate([train.patients[:40] + 100_000, heldout.patients])
+    found = audit(train.pixels[:20], train.pixels, train.patients, mixed, owners, 0)
+    without = audit(train.pixels[:20], train.pixels, train.patients, heldout.pixels, heldout.patients, 0)
+    assert found.heldout_twins == 40
+    assert "40 held-out images show the same pictures as training images" in next(found.notes())
+    assert {**found.as_dict(), "heldout_twins": 0} == without.as_dict()
+    with pytest.raises(InputError, match=r"^40 of 40 held-out images show the same pictures"):
+        audit(train.pixels[:20], train.pixels, train.patients, twins, owners[:40], 0)
+    again = run(sets, train.pixels[:20], others=np.concatenate([twins, others.pixels]), other_patients=None)
+    assert again.detector.images == 1050
+
+
+def test_a_weak_search_says_so(sets):
+    """Real images that are blurred training images: detail is lost, but the margin is that of copies."""
+    train, _, _ = sets
+    blurs = blurred(1)(train.pixels, np.random.default_rng(0))
+    weak = audit(train.pixels[:20], train.pixels, train.patients, blurs, train.patients + 1000, 0)
+    assert any("misses more than 10 % of planted copies of these kinds: blur 1" in n for n in weak.notes())
 
 
 def test_overlap_is_refused_with_counts(sets):

@@ -11,7 +11,7 @@ from scipy import ndimage
 from healthgan.errors import InputError
 from healthgan.privacy.alignment import band_pass, best_pose, reduced
 from healthgan.privacy.copies import Evidence, calibrate, gather_evidence
-from healthgan.privacy.planted import WITHIN, averaged
+from healthgan.privacy.planted import WITHIN, averaged, shifted
 from healthgan.sources.phantom import Counts, phantom_images
 
 
@@ -185,6 +185,21 @@ def test_the_pose_undoes_what_was_done(training):
 def test_the_pose_of_a_large_image_is_in_its_own_pixels():
     image = phantom_images(Counts(1, 0), size=112).pixels[0]
     assert best_pose(np.roll(image, (4, -8), axis=(0, 1)), image) == (4, -8, False)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3])
+def test_large_images_are_found_wherever_they_are_moved(pixels):
+    """One pixel of 56 is half a pixel of the 28 that are compared: the farthest from whole ones."""
+    training = phantom_images(Counts(60, 60), size=56)
+    unseen = phantom_images(Counts(150, 150), split="test", size=56)
+    evidence = gather_evidence(unseen.pixels, training.pixels, training.patients)
+    detector = calibrate(evidence, unseen.patients, np.random.default_rng(0))
+    copies = shifted(pixels)(training.pixels[:40], np.random.default_rng(0))
+    found = gather_evidence(copies, training.pixels, training.patients)
+    assert detector.copies(found).all()
+    assert best_pose(copies[0], training.pixels[0]) in [
+        (down, right, False) for down in (-pixels, pixels) for right in (-pixels, pixels)
+    ]
 
 
 def test_large_images_are_averaged_by_area():

@@ -56,6 +56,7 @@ class Audit:
         training: real images they may be copies of.
         training_patients: whose they are; None where patients are not known.
         heldout: real images that no generator saw.
+        heldout_twins: further held-out images, left out: training pictures stored or cropped otherwise.
         heldout_patients: whose they are; None where patients are not known.
         closer: generated images nearer to a training image than to a held-out one; 0.5 is best.
         authenticity: share of generated images that are no noisy copies by Alaa et al. (2022) …
@@ -72,6 +73,7 @@ class Audit:
     training: int
     training_patients: int | None
     heldout: int
+    heldout_twins: int
     heldout_patients: int | None
     closer: Closer
     authenticity: Share
@@ -90,6 +92,11 @@ class Audit:
     def notes(self) -> Iterator[str]:
         """What to keep in mind when reading the figures."""
         alarms = self.detector.false_alarms
+        if self.heldout_twins:
+            yield (
+                f"{self.heldout_twins} held-out images show the same pictures as training images, stored or cropped "
+                "otherwise, and were left out."
+            )
         if not self.detector.certified:
             yield (
                 f"The search for copies was calibrated on {self.detector.images} held-out images; 1 % false alarms can't be "
@@ -99,8 +106,8 @@ class Audit:
         missed = [kind for kind, found in self.power.items() if found.share < 0.9]
         if missed:
             yield (
-                f"The search misses more than 10 % of planted copies of these kinds: {', '.join(missed)}. Likely some "
-                "held-out images show the same scene as a training image, or the images have little detail."
+                f"The search misses more than 10 % of planted copies of these kinds: {', '.join(missed)}. Held-out "
+                "images are that much like training images, or have little detail."
             )
         if self.membership.not_computable:
             yield f"Membership: true positives at 1 % false positives are {self.membership.not_computable}."
@@ -141,21 +148,31 @@ def audit(
         InputError: shapes or counts do not fit, or a held-out image or patient is in training too.
     """
     codes, unknown = _codes(training, training_patients, heldout, heldout_patients)
+    unseen, unknown, seen = _unseen(heldout, unknown, training, codes)
+    twins = len(heldout) - len(unseen)
+    owners, classes = unknown, np.zeros(len(unseen), np.int64)
+    if others is not None and len(others):
+        _, more = _codes(training, codes, others, other_patients)
+        more = more if other_patients is not None else more + int(unknown.max()) + 1
+        _, more, seen_too = _unseen(others, more, training, codes)
+        seen, owners = seen.and_of(seen_too), np.concatenate([owners, more])
+        classes = np.repeat([0, 1], (len(unseen), len(more)))
+    detector = calibrate(seen, owners, np.random.default_rng([seed, 0]), classes=classes)
     evidence = gather_evidence(generated, training, codes)
-    detector = _calibrated(training, codes, heldout, unknown, others, other_patients, seed)
-    points, real, unseen = (standardised(images) for images in (generated, training, heldout))
+    points, real, fresh = (standardised(images) for images in (generated, training, unseen))
     member, _ = nearest(real, points)
-    nonmember, _ = nearest(unseen, points)
+    nonmember, _ = nearest(fresh, points)
     return Audit(
         generated=len(generated),
         training=len(training),
         training_patients=None if training_patients is None else len(np.unique(codes)),
-        heldout=len(heldout),
+        heldout=len(unseen),
+        heldout_twins=twins,
         heldout_patients=None if heldout_patients is None else len(np.unique(unknown)),
-        closer=closer_to_training(points, real, codes, unseen, unknown, seed),
+        closer=closer_to_training(points, real, codes, fresh, unknown, seed),
         authenticity=Share.of(int(authenticity(points, real).sum()), len(points)),
-        heldout_authenticity=Share.among_patients(authenticity(unseen, real), unknown),
-        c_t=data_copying(points, real, unseen, unknown, np.random.default_rng([seed, 1])),
+        heldout_authenticity=Share.among_patients(authenticity(fresh, real), unknown),
+        c_t=data_copying(points, real, fresh, unknown, np.random.default_rng([seed, 1])),
         membership=membership(member, codes, nonmember, unknown, np.random.default_rng([seed, 2])),
         copies=Share.of(int(detector.copies(evidence).sum()), len(generated)),
         detector=detector,
@@ -164,24 +181,18 @@ def audit(
     )
 
 
-def _calibrated(
-    training: Pixels,
-    codes: Codes,
-    heldout: Pixels,
-    patients: Codes,
-    others: Pixels | None,
-    other_patients: Codes | None,
-    seed: int,
-) -> Detector:
-    """The search for copies, calibrated on the held-out images and on those of other classes."""
-    images, owners, classes = heldout, patients, np.zeros(len(heldout), np.int64)
-    if others is not None and len(others):
-        _, more = _codes(training, codes, others, other_patients)
-        images = np.concatenate([heldout, others])
-        owners = np.concatenate([patients, more if other_patients is not None else more + patients.max() + 1])
-        classes = np.repeat([0, 1], (len(heldout), len(others)))
-    evidence = gather_evidence(images, training, codes)
-    return calibrate(evidence, owners, np.random.default_rng([seed, 0]), classes=classes)
+def _unseen(
+    heldout: Pixels, patients: Codes, training: Pixels, codes: Codes
+) -> tuple[Pixels, Codes, Evidence]:
+    """The held-out images that are no training pictures stored otherwise, whose they are, and their evidence."""
+    evidence = gather_evidence(heldout, training, codes)
+    kept = np.flatnonzero(~evidence.same_picture())
+    if len(kept) < 2:
+        raise InputError(
+            f"{len(heldout) - len(kept)} of {len(heldout)} held-out images show the same pictures as training images, "
+            "stored or cropped otherwise. At least two other ones are needed."
+        )
+    return heldout[kept], patients[kept], evidence.take(kept)
 
 
 def _codes(

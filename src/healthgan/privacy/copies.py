@@ -21,13 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
-from healthgan.privacy.alignment import BAND, SHIFT, Pixels, band_pass, best_correlations, reduced
+from healthgan.privacy.alignment import BAND, SHIFT, Pixels, band_pass, best_correlations, phases, reduced
 from healthgan.privacy.intervals import Share
 
 FALSE_ALARMS = 0.01
 """Share of images of other patients that are taken for copies."""
 CERTIFIES = 1000
 """Held-out images from which the rate of false alarms is known well enough to state it."""
+SAME_PICTURE = 0.85
+"""Correlation of fine detail above which two real images are one picture, taken or stored twice."""
 DETAIL = (0.0, 0.5)
 """The fine detail: what a Gaussian blur of 0.5 pixels removes."""
 
@@ -56,6 +58,24 @@ class Evidence:
         return Evidence(
             self.detail[index], self.detail_match[index], self.margin[index], self.margin_match[index]
         )
+
+    def and_of(self, more: "Evidence") -> "Evidence":
+        """That of these images, then of ``more``."""
+        return Evidence(
+            np.concatenate([self.detail, more.detail]),
+            np.concatenate([self.detail_match, more.detail_match]),
+            np.concatenate([self.margin, more.margin]),
+            np.concatenate([self.margin_match, more.margin_match]),
+        )
+
+    def same_picture(self) -> NDArray[np.bool_]:
+        """(N,) True where a real image is a training image too, but for how it was stored or cropped.
+
+        Such held-out images were learned from: no false alarm, and to be left out. Among training images of
+        different patients of ChestX-ray14 and PneumoniaMNIST the best correlation of fine detail is 0.77; the
+        pictures that BreastMNIST holds twice begin at 0.86.
+        """
+        return np.asarray(self.detail > np.arctanh(SAME_PICTURE), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -100,8 +120,8 @@ def gather_evidence(
     """Compare every image with every training image.
 
     The time grows with the product of the counts: on one core 2,000 images against 5,000 take about half a
-    minute at 28×28. Larger images are reduced to 28 pixels, so that size adds nothing. The memory does not
-    grow with the number of images.
+    minute at 28×28. Images above 32 pixels are reduced to 28 and take four times as long, as they are also moved
+    by half a pixel of these. The memory does not grow with the product.
 
     Args:
         images: (N, H, W, C) uint8.
@@ -115,7 +135,7 @@ def gather_evidence(
         InputError: sizes or counts do not fit.
     """
     _check(images, training, training_patients)
-    queries, references = reduced(images), reduced(training)
+    queries, references = phases(images), reduced(training)
     order = np.argsort(training_patients, kind="stable")
     first = np.flatnonzero(np.diff(training_patients[order], prepend=training_patients[order[0]] - 1))
     found: list[NDArray[np.float64]] = []
@@ -123,7 +143,7 @@ def gather_evidence(
     for band in (DETAIL, BAND):
         filtered = band_pass(references[order], *band)
         parts = []
-        for best in best_correlations(band_pass(queries, *band), filtered, shift):
+        for best in best_correlations([band_pass(query, *band) for _, _, query in queries], filtered, shift):
             two = np.partition(np.maximum.reduceat(best, first, axis=1), -2, axis=1)[:, -2:]
             parts.append((np.arctanh(np.clip(two, -_TOP, _TOP).astype(np.float64)), best.argmax(axis=1)))
         found.append(np.concatenate([z for z, _ in parts]))
