@@ -3,14 +3,16 @@
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from healthgan import __version__
+from healthgan.cli_audit import audit
 from healthgan.cli_data import app as data_app
+from healthgan.cli_generator import Device, sample, train
+from healthgan.cli_likeness import likeness
 from healthgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,14 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
+for command in (train, sample, likeness, audit):
+    app.command()(command)
 
 
 def main() -> NoReturn:

@@ -63,7 +63,7 @@ def prepare(request: Request) -> Study:
         InputError: the source, a class or a setting cannot be used.
     """
     protocol = request.protocol
-    collection = _in_splits(load(request.source, size=request.size, seed=request.seed), request)
+    collection = in_splits(load(request.source, size=request.size, seed=request.seed), request.seed)
     collection, moved = keep_apart(collection) if protocol.data.keep_patients_apart else (collection, {})
     task = make_task(
         collection,
@@ -77,8 +77,8 @@ def prepare(request: Request) -> Study:
     facts: Record = {"key": "task", "kind": "task", "main": _facts(collection, task), "removed": moved}
     control = None
     if protocol.control is not None:
-        control_collection = _in_splits(
-            load(protocol.control.source, size=request.size, seed=request.seed), request
+        control_collection = in_splits(
+            load(protocol.control.source, size=request.size, seed=request.seed), request.seed
         )
         control = make_task(
             control_collection,
@@ -143,7 +143,7 @@ def run(
     Raises:
         InputError: the folder holds another study, is in use or cannot be written, or there is no such device.
     """
-    device = _device(device)
+    device = choose_device(device)
     manifest = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": study.request.seed,
@@ -211,10 +211,14 @@ def _finished(folder: RunFolder, study: Study) -> dict[str, Record]:
     return finished
 
 
-def _in_splits(collection: Collection, request: Request) -> Collection:
-    """The collection with all three splits: its own, or made by the seed where it has none."""
+def in_splits(collection: Collection, seed: int) -> Collection:
+    """The collection with all three splits: its own, or made by the seed where it has none.
+
+    Raises:
+        InputError: it has some splits but not all, or too few images to be divided.
+    """
     if tuple(collection) == ("train",):
-        return split_collection(collection, request.seed)
+        return split_collection(collection, seed)
     missing = [split for split in SPLITS if split not in collection.splits]
     if missing:
         raise InputError(
@@ -269,7 +273,12 @@ def _digest(collection: Collection) -> str:
     return digest.hexdigest()
 
 
-def _device(device: str) -> str:
+def choose_device(device: str) -> str:
+    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: there is no CUDA device.
+    """
     if device == "cpu":
         return device
     import torch

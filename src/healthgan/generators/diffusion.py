@@ -31,7 +31,7 @@ class Settings:
         checks: how often a checkpoint is measured.
     """
 
-    steps: int = 3000
+    steps: int = 2400
     batch: int = 64
     width: int = 48
     learning_rate: float = 2e-3
@@ -40,7 +40,7 @@ class Settings:
     average: float = 0.999
     unlabelled: float = 0.1
     heldout: int = 8
-    checks: int = 10
+    checks: int = 8
 
 
 @dataclass(frozen=True)

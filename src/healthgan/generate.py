@@ -1,0 +1,276 @@
+"""Train a generator on a source and measure it; make images with one."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from healthgan.errors import InputError
+from healthgan.executors import Report, Step, keep_freed_memory
+from healthgan.sources import load
+from healthgan.splits import keep_apart
+from healthgan.study import choose_device, in_splits
+from healthgan.task import Task, check_rare, make_task
+
+if TYPE_CHECKING:
+    from healthgan.generators.presets import DcganGenerator, DiffusionGenerator
+    from healthgan.sources.synthetic import SyntheticSet
+
+LABELS = {"reference": 0, "rare": 1}
+"""Class numbers of every generator that ``train_generator`` makes."""
+
+MEASURED = 400
+"""Images of a class that are made to measure a generator, at most; twice its training images if that is less."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train on and how.
+
+    Attributes:
+        source: as in ``healthgan.sources.load``.
+        rare: the rare class; None for the default.
+        reference: the class beside it; None for the default.
+        rare_count: keep that many rare training images.
+        size: resample to that many pixels a side.
+        preset: a name in ``healthgan.generators.presets``.
+        seed: every random choice derives from it.
+    """
+
+    source: str
+    rare: str | None = None
+    reference: str | None = None
+    rare_count: int | None = None
+    size: int | None = None
+    preset: str = "edm"
+    seed: int = 0
+
+
+def train_generator(
+    request: TrainRequest,
+    out: Path,
+    *,
+    device: str = "auto",
+    measure: bool = True,
+    classifier_steps: int = 2000,
+    report: Report,
+) -> dict[str, Any]:
+    """Train on the training split only and write the generator, with what it was trained on and how good it is.
+
+    An interrupted training goes on where it stopped when the same call is repeated. Fidelity and privacy are
+    measured against the validation split, which decides nothing about the generator; the test split is not read.
+
+    Args:
+        request: what to train on.
+        out: a new ``.safetensors`` file.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        measure: fidelity and privacy, which takes some minutes on a CPU.
+        classifier_steps: of each classifier that measures fidelity.
+        report: told how far it is.
+
+    Returns:
+        The facts that stand in the file.
+
+    Raises:
+        InputError: the source, a class, the preset or the file cannot be used.
+    """
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out is '{out}'; a file name that ends in .safetensors is needed.")
+    if out.exists():
+        raise InputError(f"'{out}' is there already. Choose another name or remove it.")
+    device = choose_device(device)
+    task, trained_on = _task(request)
+
+    import torch
+
+    from healthgan.generators.presets import new_generator
+    from healthgan.generators.store import save_generator
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    generator = new_generator(
+        request.preset,
+        seed=request.seed,
+        device=device,
+        checkpoint=_checkpoint(out, trained_on, request),
+        progress=lambda done, total, facts: report(Step("training", done, total, facts)),
+    )
+    reals = [task.references["train"], task.rares["train"]]
+    generator.fit(
+        np.concatenate([members.pixels for members in reals]),
+        np.repeat(np.array(list(LABELS.values())), [len(members) for members in reals]),
+        np.concatenate([members.patient for members in reals]),
+    )
+    facts = {
+        "class_names": [task.reference, task.rare],
+        "trained_on": trained_on,
+        "generator": {
+            "preset": request.preset,
+            "seed": request.seed,
+            "device": device,
+            **_training_facts(generator),
+        },
+        "fidelity": None,
+        "privacy": None,
+    }
+    if measure:
+        facts |= _measured(generator, task, request, device, classifier_steps, report)
+    save_generator(generator, facts, out)
+    return facts
+
+
+def sample_generator(path: Path, count: int, class_name: str | None, seed: int) -> "SyntheticSet":
+    """New images of one class, with a card.
+
+    Args:
+        path: the generator's file.
+        count: how many.
+        class_name: by default the rare class.
+        seed: another one gives other images; image i depends on it and on i only.
+
+    Raises:
+        InputError: the file is no generator, or it does not know the class.
+    """
+    import torch
+
+    from healthgan.exports import make_card
+    from healthgan.generators.store import load_generator
+    from healthgan.sources.synthetic import SyntheticSet
+
+    torch.set_num_threads(1)
+    stored = load_generator(path)
+    names = [str(name) for name in stored.facts.get("class_names", [])]
+    if len(names) != len(LABELS) or len(set(names)) != len(names):
+        raise InputError(f"'{path}' does not name its two classes. Train it again.")
+    label = LABELS["rare"] if class_name is None else names.index(class_name) if class_name in names else -1
+    if label < 0:
+        raise InputError(f"'{path}' knows no class '{class_name}'; {' and '.join(names)} are there.")
+    pixels = stored.generator.sample(count, label, seed)
+    labels = np.full(count, label, np.int64)
+    facts = stored.facts
+    card = make_card(
+        pixels,
+        labels,
+        names,
+        name=path.stem,
+        trained_on=facts.get("trained_on", {}),
+        generator={**facts.get("generator", {}), "sampling_seed": seed},
+        fidelity=facts.get("fidelity"),
+        privacy=facts.get("privacy"),
+    )
+    return SyntheticSet(pixels, labels, tuple(names), path.stem, card)
+
+
+def _task(request: TrainRequest) -> tuple[Task, dict[str, Any]]:
+    """Training images, and what the card tells of them: no pixel and no identifier."""
+    collection = in_splits(load(request.source, size=request.size, seed=request.seed), request.seed)
+    collection, moved = keep_apart(collection)
+    task = make_task(
+        collection,
+        rare=request.rare,
+        reference=request.reference,
+        rare_count=request.rare_count,
+        order="first",
+        seed=request.seed,
+    )
+    check_rare(task)
+    rares, references = task.rares["train"], task.references["train"]
+    known = collection["train"].patients is not None
+    facts = {
+        "source": collection.name,
+        "md5": collection.md5,
+        "split": "train",
+        "images": {task.rare: len(rares), task.reference: len(references)},
+        "patients": len(np.union1d(rares.patient, references.patient)) if known else None,
+        "size": list(collection["train"].size),
+        "left_out_of_later_splits": {
+            split: sum(lost.values()) for split, lost in moved.items() if split != "train"
+        },
+    }
+    return task, facts
+
+
+def _checkpoint(out: Path, trained_on: dict[str, Any], request: TrainRequest) -> Path:
+    """Where the state of this very training is kept: another request never goes on from it."""
+    import hashlib
+
+    key = hashlib.sha256(repr((trained_on, request)).encode()).hexdigest()[:16]
+    return out.with_name(f".{out.stem}.{key}.checkpoint.safetensors")
+
+
+def _training_facts(generator: "DiffusionGenerator | DcganGenerator") -> dict[str, Any]:
+    from healthgan.generators.diffusion import Diffusion
+
+    facts: dict[str, Any] = {"settings": asdict(generator.settings)}
+    if isinstance(generator.trained, Diffusion):
+        trained = generator.trained
+        facts |= {"checkpoint": trained.chosen, "stopped": trained.stopped or None}
+        facts["checks"] = [_without_nan(asdict(check)) for check in trained.checks]
+    return facts
+
+
+def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def _measured(
+    generator: "DiffusionGenerator | DcganGenerator",
+    task: Task,
+    request: TrainRequest,
+    device: str,
+    steps: int,
+    report: Report,
+) -> dict[str, Any]:
+    """Fidelity and privacy, measured on the validation split."""
+    import torch
+
+    from healthgan.fidelity import RealImages, fidelity_report
+    from healthgan.privacy.audit import audit
+    from healthgan.privacy.summary import rows
+
+    tell = _teller(report)
+    tell("making images")
+    trained, unseen = (
+        RealImages(rare.pixels, reference.pixels, rare.patient, reference.patient)
+        for rare, reference in ((task.rares[split], task.references[split]) for split in ("train", "val"))
+    )
+    count = min(MEASURED, 2 * len(trained.rare))
+    rare = generator.sample(count, LABELS["rare"], request.seed)
+    both = request.preset != "dcgan-2023"
+    reference = generator.sample(count, LABELS["reference"], request.seed) if both else None
+    fidelity = fidelity_report(
+        trained,
+        unseen,
+        rare,
+        reference,
+        seed=request.seed,
+        device=torch.device(device),
+        steps=steps,
+        progress=tell,
+    )
+    tell("privacy audit")
+    rares, references = task.rares, task.references
+    found = audit(
+        rare,
+        rares["train"].pixels,
+        rares["train"].patient,
+        rares["val"].pixels,
+        rares["val"].patient,
+        request.seed,
+        others=references["val"].pixels,
+        other_patients=references["val"].patient,
+    )
+    return {"fidelity": fidelity.as_dict(), "privacy": {"audit": [row._asdict() for row in rows(found)]}}
+
+
+def _teller(report: Report) -> Callable[[str], None]:
+    done = 0
+
+    def tell(what: str) -> None:
+        nonlocal done
+        done += 1
+        report(Step(f"measuring ({what})", done, done + 1, {}))
+
+    return tell

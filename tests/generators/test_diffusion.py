@@ -1,0 +1,180 @@
+"""Training and sampling of the diffusion generator on tiny images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from healthgan.errors import InputError
+from healthgan.generators import fit_diffusion as module
+from healthgan.generators.diffusion import BLOCK, Diffusion, Settings, sample
+from healthgan.generators.fit_diffusion import fit_diffusion
+
+CPU = torch.device("cpu")
+TINY = Settings(steps=40, batch=16, width=16, checks=4)
+
+
+def pictures(per_class: int = 48, size: int = 16) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Dark images of class 0, bright ones of class 1, two of each patient."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], per_class)
+    level = np.where(labels, 170, 60)[:, None, None, None] + rng.normal(0, 8, (len(labels), 1, 1, 1))
+    pixels = level + rng.normal(0, 10, (len(labels), size, size, 1))
+    return pixels.clip(0, 255).astype(np.uint8), labels, np.arange(len(labels)) // 2
+
+
+def train(settings: Settings = TINY, seed: int = 0, **options: object) -> Diffusion:
+    return fit_diffusion(*pictures(), settings=settings, seed=seed, device=CPU, **options)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Diffusion:
+    return train(replace(TINY, steps=400))
+
+
+def test_each_class_is_made_as_it_is(trained) -> None:
+    dark, bright = (sample(trained, 24, label, seed=1) for label in (0, 1))
+    assert dark.shape == (24, 16, 16, 1)
+    assert dark.dtype == np.uint8
+    means = [images.mean(axis=(1, 2, 3)) for images in (dark, bright)]
+    assert (means[0] < 115).all(), "a dark image is nearer to the bright class"
+    assert (means[1] > 115).all(), "a bright image is nearer to the dark class"
+
+
+def test_an_image_depends_on_seed_and_number_only(trained) -> None:
+    many = sample(trained, BLOCK + 5, 1, seed=3)
+    assert np.array_equal(sample(trained, 3, 1, seed=3), many[:3])
+    assert np.array_equal(sample(trained, BLOCK + 1, 1, seed=3), many[: BLOCK + 1])
+    assert not np.array_equal(sample(trained, 3, 1, seed=4), many[:3])
+    assert len(np.unique(many.reshape(len(many), -1), axis=0)) == len(many)
+    assert sample(trained, 0, 1, seed=3).shape == (0, 16, 16, 1)
+
+
+def test_the_checkpoint_with_the_least_held_out_loss_is_kept(trained) -> None:
+    losses = {check.step: check.heldout for check in trained.checks}
+    assert list(losses) == [100, 200, 300, 400]
+    assert losses[trained.chosen] == min(losses.values())
+    assert trained.checks[-1].training < trained.checks[0].training
+    assert trained.stopped == ""
+
+
+def test_held_out_patients_are_not_trained_on() -> None:
+    images, labels, patients = pictures()
+    held = module._held_out(labels, patients, 8, 0)
+    assert set(patients[held]).isdisjoint(patients[~held])
+    for label in (0, 1):
+        assert len(np.unique(patients[held & (labels == label)])) == 3  # one in eight of 24
+    state = module._start(images, labels, patients, TINY, 0, CPU)
+    assert len(state.pool) == (~held).sum()
+    pool = {image.tobytes() for image in state.pool.numpy()}
+    assert pool.isdisjoint(image.tobytes() for image in images[held])
+
+
+def test_too_few_patients_are_all_trained_on_and_the_last_checkpoint_is_kept() -> None:
+    images, labels, _ = pictures(7)
+    found = fit_diffusion(images, labels, None, settings=TINY, seed=0, device=CPU)
+    assert all(np.isnan(check.heldout) for check in found.checks)
+    assert found.chosen == TINY.steps
+
+
+def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path) -> None:
+    whole, file = train(), tmp_path / "checkpoint.safetensors"
+
+    def stop(step: int, facts: dict[str, float]) -> None:
+        if step == 30:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(checkpoint=file, checkpoint_seconds=0, progress=stop)
+    assert file.exists()
+    resumed = train(checkpoint=file)
+    assert not file.exists()
+    assert resumed.checks == whole.checks
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_equal_seeds_train_equal_generators_and_others_do_not() -> None:
+    one, two, other = train(), train(), train(seed=1)
+    weights = [found.network.state_dict()["first.weight"] for found in (one, two, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_class_is_drawn_by_the_square_root_of_its_size() -> None:
+    images, labels, _ = pictures(100)
+    keep = np.r_[0:100, 100:125]
+    state = module._start(images[keep], labels[keep], None, replace(TINY, heldout=200), 0, CPU)
+    assert state.shares.tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_divergence_ends_with_the_last_good_checkpoint(tmp_path) -> None:
+    """A training is stopped, its weights are spoilt in the checkpoint, and it goes on."""
+    file = tmp_path / "checkpoint.safetensors"
+
+    def stop(step: int, facts: dict[str, float]) -> None:
+        if step == 30:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(checkpoint=file, checkpoint_seconds=0, progress=stop)
+    tensors = load_file(file)
+    tensors["network/first.weight"][0, 0, 0, 0] = float("nan")
+    save_file(tensors, file)
+    found = train(checkpoint=file)
+    assert found.stopped.startswith("diverged at step ")
+    assert found.chosen == 20
+    assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())
+
+
+def test_divergence_before_the_first_checkpoint_is_an_error() -> None:
+    with pytest.raises(FloatingPointError, match="lower learning rate"):
+        train(replace(TINY, learning_rate=1e30))
+
+
+def test_collapse_is_seen() -> None:
+    images, labels, patients = pictures()
+    state = module._start(images, labels, patients, TINY, 0, CPU)
+    state.spread = 1e-3  # the sampler then ends near the mean, whatever the noise
+    state.step = TINY.steps
+    check = module._measure(state)
+    assert check.diversity < 0.2
+    assert state.stopped.startswith(f"collapsed at step {TINY.steps}")
+    assert state.chosen == 0, "a collapsed checkpoint must not be kept"
+
+
+def test_mirrored_training_images_only_where_asked_for() -> None:
+    """Class 0 is bright on the left only: without mirroring no image may be bright on the right."""
+    images = np.full((64, 16, 16, 1), 40, np.uint8)
+    images[:, :, :6] = 220
+    images = (images + np.random.default_rng(0).integers(0, 12, images.shape)).astype(np.uint8)
+    sides = []
+    for mirror in (False, True):
+        settings = replace(TINY, steps=200, mirror=mirror)
+        made = sample(
+            fit_diffusion(images, np.zeros(64, np.int64), None, settings=settings, seed=0, device=CPU),
+            32,
+            0,
+            0,
+        ).astype(float)
+        sides.append((made[:, :, 10:].mean(axis=(1, 2, 3)) > made[:, :, :6].mean(axis=(1, 2, 3))).mean())
+    assert sides[0] == 0
+    assert 0.2 < sides[1] < 0.8  # 5 standard errors of a half at n = 32 would be 0.44
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((4, 16, 16, 1)), [0, 0, 1, 1], "float64"),
+        (np.zeros((4, 16, 16), np.uint8), [0, 0, 1, 1], "is needed"),
+        (np.zeros((4, 12, 16, 1), np.uint8), [0, 0, 1, 1], "16 to 224"),
+        (np.zeros((4, 16, 16, 1), np.uint8), [0, 0, 2, 2], "every class number"),
+        (np.zeros((4, 16, 16, 1), np.uint8), [0, 0, 1], "Each image needs a label"),
+        (np.zeros((4, 16, 16, 1), np.uint8), [0, 0, 1, 1], "constant"),
+    ],
+)
+def test_bad_input_is_refused(images, labels, message) -> None:
+    with pytest.raises(InputError, match=message):
+        fit_diffusion(images, np.array(labels), None, settings=TINY, seed=0, device=CPU)
