@@ -162,6 +162,6 @@ def _averaging(old: int, new: int, start: float) -> Floats:
     cover = np.minimum(edges[1:, np.newaxis], np.arange(1, old + 1)) - np.maximum(
         edges[:-1, np.newaxis], np.arange(old)
     )
-    weights = np.maximum(cover, 0).astype(np.float32)
+    weights: Floats = np.maximum(cover, 0).astype(np.float32)
     weights /= weights.sum(axis=1, keepdims=True)
     return weights
