@@ -161,6 +161,22 @@ def test_thresholds_are_conformal_quantiles():
 
 
 @settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_the_rate_holds_in_every_class(seed, count):
+    """Thresholds are the larger ones of the classes calibrated apart, statistic by statistic."""
+    rng = np.random.default_rng(seed)
+    nothing = np.zeros(60, np.int64)
+    both = Evidence(rng.normal(size=60), nothing, rng.normal(size=60), nothing)
+    classes = np.repeat([0, 1], (count, 60 - count))
+    found = calibrate(both, np.arange(60), rng, classes=classes)
+    assert found.detail == max(both.detail[:count].max(), both.detail[count:].max())
+    assert found.margin == max(both.margin[:count].max(), both.margin[count:].max())
+    assert found.class_alarms.total == count
+    rare_only = calibrate(both.take(np.arange(20)), np.arange(20), rng)
+    assert rare_only.false_alarms == rare_only.class_alarms
+
+
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_false_alarms_are_counted_apart_from_calibration(seed):
     """Values without ties: the thresholds of four folds are exceeded in the fifth by whatever tops them all."""

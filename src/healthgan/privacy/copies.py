@@ -71,9 +71,9 @@ class Evidence:
     def same_picture(self) -> NDArray[np.bool_]:
         """(N,) True where a real image is a training image too, but for how it was stored or cropped.
 
-        Such held-out images were learned from: no false alarm, and to be left out. Among training images of
-        different patients of ChestX-ray14 and PneumoniaMNIST the best correlation of fine detail is 0.77; the
-        pictures that BreastMNIST holds twice begin at 0.86.
+        Such held-out images were learned from: they are no false alarm, and to be left out. Across the patients of
+        4,777 training images of ChestX-ray14 the best correlation of fine detail is 0.80; the pictures that
+        BreastMNIST holds twice begin at 0.86.
         """
         return np.asarray(self.detail > np.arctanh(SAME_PICTURE), np.bool_)
 
