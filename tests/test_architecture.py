@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"generators", "exports"},
     {"arms"},
     {"jobs"},
-    {"study"},
+    {"study", "generate"},
     {"sampler", "cli_data", "cli_generator", "cli_audit", "cli_likeness"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,125 @@
+"""Generators as files: what was written comes back, and what is not ours is refused before it is used."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from healthgan.errors import InputError
+from healthgan.generators.dcgan import Generator
+from healthgan.generators.diffusion import Settings
+from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator, new_generator
+from healthgan.generators.store import load_generator, save_generator
+
+FACTS = {"class_names": ["normal", "rare"], "trained_on": {"source": "made up"}}
+
+
+@pytest.fixture(scope="module")
+def diffusion() -> DiffusionGenerator:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 20, 17, 3), np.uint8)
+    settings = Settings(steps=4, batch=4, width=8, checks=2)
+    return DiffusionGenerator(settings, seed=1).fit(images, np.arange(20) % 2)
+
+
+@pytest.fixture
+def file(diffusion, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    save_generator(diffusion, FACTS, path)
+    return path
+
+
+def test_what_was_written_comes_back(diffusion, file) -> None:
+    stored = load_generator(file)
+    assert stored.facts == FACTS
+    assert stored.generator.settings == diffusion.settings
+    assert stored.generator.trained.checks == diffusion.trained.checks
+    assert np.array_equal(stored.generator.sample(5, 1, 9), diffusion.sample(5, 1, 9))
+
+
+def test_equal_generators_are_equal_files(diffusion, file, tmp_path) -> None:
+    save_generator(diffusion, FACTS, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+
+
+def test_the_published_gan_comes_back(tmp_path) -> None:
+    made = DcganGenerator(DcganSettings(epochs=1), checkpoint=tmp_path / "unused")
+    made.trained = Generator("dcgan-2023", 28, 1)
+    save_generator(made, FACTS, tmp_path / "gan.safetensors")
+    stored = load_generator(tmp_path / "gan.safetensors").generator
+    assert isinstance(stored, DcganGenerator)
+    images = stored.sample(3, 1, 0)
+    assert images.shape == (3, 28, 28, 1)
+    assert np.array_equal(images, made.sample(70, 1, 0)[:3])
+    with pytest.raises(InputError, match="rare class only"):
+        stored.sample(3, 0, 0)
+
+
+def merge(into: dict, change: dict) -> None:
+    for key, value in change.items():
+        if isinstance(value, dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def spoil(file, described_change: dict, tensor_change: dict) -> None:
+    """Write the file again with its description or tensors changed."""
+    with safe_open(file, "pt") as opened:
+        described = json.loads(opened.metadata()["healthgan"])
+    merge(described, described_change)
+    tensors = {k: v for k, v in (load_file(file) | tensor_change).items() if v is not None}
+    save_file(tensors, file, metadata={"healthgan": json.dumps(described)})
+
+
+# name → a change of the description, a change of the tensors, the message
+CHANGES = {
+    "another format": ({"format": "other"}, {}, "holds no generator"),
+    "facts of another kind": ({"facts": []}, {}, "holds no generator"),
+    "a tensor too many": ({}, {"more": torch.zeros(1)}, "1 tensors differ, 'more'"),
+    "a tensor missing": ({}, {"last.bias": None}, "1 tensors differ, 'last.bias'"),
+    "another shape": ({}, {"last.bias": torch.zeros(3)}, "'last.bias'"),
+    "another type": ({}, {"last.bias": torch.zeros(12, dtype=torch.float64)}, "'last.bias'"),
+    "an absurd width": ({"build": {"settings": {"width": 10**9}}}, {}, "out of range"),
+    "an absurd size": ({"build": {"size": [10**6, 28]}}, {}, "out of range"),
+    "a setting unknown": ({"build": {"settings": {"nonsense": 1}}}, {}, "nonsense"),
+    "a size of words": ({"build": {"size": "large"}}, {}, "says wrongly how"),
+    "a spread of words": ({"build": {"spread": "x"}}, {}, "says wrongly how"),
+    "classes missing": ({"build": {"classes": None}}, {}, "says wrongly how"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_lies_is_refused(name, file) -> None:
+    described, tensors, message = CHANGES[name]
+    spoil(file, described, tensors)
+    with pytest.raises(InputError, match=message):
+        load_generator(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])
+def test_other_files_are_refused(content, tmp_path) -> None:
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
+        load_generator(path)
+    with pytest.raises(InputError, match="There is no file"):
+        load_generator(tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
+        load_generator(tmp_path)
+
+
+def test_a_truncated_file_is_refused(file) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
+        load_generator(file)
+
+
+def test_unknown_names_and_classes_are_refused(diffusion, tmp_path) -> None:
+    with pytest.raises(InputError, match="no preset 'gan'"):
+        new_generator("gan", seed=0, device="cpu", checkpoint=tmp_path / "c")
+    with pytest.raises(InputError, match="Class number 2"):
+        diffusion.sample(1, 2, 0)

@@ -1,0 +1,151 @@
+"""``healthgan train`` and ``sample``, from a source to images with a card."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from healthgan import generate
+from healthgan.cli import app
+from healthgan.executors import Step
+from healthgan.sources.synthetic import load_synthetic
+
+RUN = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def trained(blobs, tmp_path_factory):
+    """The file of a generator, and what the command printed."""
+    file = tmp_path_factory.mktemp("generator") / "blobs.safetensors"
+    arguments = ["train", blobs, "--preset", "edm-quick", "--no-measure", "--json", "--out", file]
+    command = [sys.executable, "-m", "healthgan", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return file, json.loads(done.stdout)
+
+
+def test_the_file_says_what_it_was_trained_on(trained, blobs) -> None:
+    file, facts = trained
+    assert facts["class_names"] == ["rest", "wide"]
+    assert facts["trained_on"]["images"] == {"wide": 24, "rest": 60}
+    assert facts["trained_on"]["patients"] == 42
+    assert facts["generator"]["preset"] == "edm-quick"
+    assert facts["generator"]["checkpoint"] in {check["step"] for check in facts["generator"]["checks"]}
+    assert facts["file"] == str(file)
+    assert list(file.parent.iterdir()) == [file], "a checkpoint was left behind"
+
+
+def test_images_of_each_class_are_like_their_class(trained, blobs, tmp_path) -> None:
+    file, _ = trained
+    means = {}
+    for name in ("wide", "rest"):
+        out = tmp_path / f"{name}.npz"
+        arguments = ["sample", str(file), "--count", "40", "--class", name, "--out", str(out)]
+        assert RUN.invoke(app, arguments).exit_code == 0
+        made = load_synthetic(str(out))
+        assert len(made) == 40
+        assert {made.class_names[label] for label in made.labels} == {name}
+        assert made.card["generator"]["sampling_seed"] == 0
+        assert made.card["trained_on"]["images"] == {"wide": 24, "rest": 60}
+        means[name] = made.pixels.mean()
+    with np.load(blobs) as source:
+        real = [source["train_images"][source["train_labels"].ravel() == label].mean() for label in (1, 0)]
+    assert real[0] > real[1]
+    assert means["wide"] > np.mean(real) > means["rest"]
+
+
+def test_a_folder_and_an_npz_hold_the_same_images_and_seeds_differ(trained, tmp_path) -> None:
+    file, _ = trained
+    sets = {}
+    for name, seed in (("one.npz", 3), ("two", 3), ("three.npz", 4)):
+        path = tmp_path / name
+        arguments = ["sample", str(file), "--count", "12", "--seed", str(seed), "--out", str(path)]
+        result = RUN.invoke(app, arguments)
+        assert result.exit_code == 0
+        assert "12 images of 'wide'" in result.stdout
+        sets[name] = load_synthetic(str(path)).pixels
+    assert np.array_equal(sets["one.npz"], sets["two"])
+    assert not np.array_equal(sets["one.npz"], sets["three.npz"])
+
+
+def test_a_stopped_training_goes_on_only_for_the_same_request(blobs, tmp_path) -> None:
+    out = tmp_path / "g.safetensors"
+    one = generate._checkpoint(out, {"md5": "a"}, generate.TrainRequest(str(blobs)))
+    same = generate._checkpoint(out, {"md5": "a"}, generate.TrainRequest(str(blobs)))
+    others = [
+        generate._checkpoint(out, {"md5": "b"}, generate.TrainRequest(str(blobs))),
+        generate._checkpoint(out, {"md5": "a"}, generate.TrainRequest(str(blobs), seed=1)),
+    ]
+    assert one == same
+    assert one not in others
+
+
+@pytest.mark.slow
+def test_training_does_not_depend_on_test_images(blobs, trained, tmp_path) -> None:
+    """Other test and validation images and labels give the same weights, byte for byte."""
+    with np.load(blobs) as source:
+        arrays = dict(source)
+    rng = np.random.default_rng(5)
+    for split in ("val", "test"):
+        arrays[f"{split}_images"] = rng.integers(0, 256, arrays[f"{split}_images"].shape, np.uint8)
+        arrays[f"{split}_labels"] = rng.permutation(arrays[f"{split}_labels"])
+    np.savez(tmp_path / "other.npz", **arrays)
+    out = tmp_path / "other.safetensors"
+    request = generate.TrainRequest(str(tmp_path / "other.npz"), preset="edm-quick")
+    generate.train_generator(request, out, measure=False, report=lambda _: None)
+    from safetensors.numpy import load_file
+
+    before, after = load_file(trained[0]), load_file(out)
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(value, after[name]) for name, value in before.items())
+
+
+@pytest.mark.slow
+def test_measured_on_validation_images(blobs, tmp_path) -> None:
+    steps: list[Step] = []
+    facts = generate.train_generator(
+        generate.TrainRequest(str(blobs), preset="edm-quick"),
+        tmp_path / "g.safetensors",
+        classifier_steps=50,
+        report=steps.append,
+    )
+    assert facts["fidelity"]["classes"]["rare"]["heldout_images"] == 8
+    assert facts["fidelity"]["classes"]["reference"]["heldout_images"] == 16
+    assert facts["fidelity"]["steps"] == 50
+    assert {row["measure"] for row in facts["privacy"]["audit"]} >= {"copy suspects", "authenticity"}
+    assert any("privacy audit" in step.key for step in steps)
+    result = RUN.invoke(
+        app, ["sample", str(tmp_path / "g.safetensors"), "--count", "5", "--out", str(tmp_path / "made")]
+    )
+    assert result.exit_code == 0
+    card = (tmp_path / "made" / "README.md").read_text("utf-8")
+    assert "Not audited" not in card
+    assert "copy suspects" in card
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "{blobs}", "--out", "{tmp}/g.npz"], "ends in .safetensors"),
+        (["train", "{blobs}", "--out", "{file}"], "is there already"),
+        (
+            ["train", "{blobs}", "--preset", "stylegan", "--out", "{tmp}/g.safetensors"],
+            "no preset 'stylegan'",
+        ),
+        (["train", "{blobs}", "--rare", "round", "--out", "{tmp}/g.safetensors"], "round"),
+        (["sample", "{tmp}/none.safetensors", "--count", "3", "--out", "{tmp}/a"], "There is no file"),
+        (["sample", "{blobs}", "--count", "3", "--out", "{tmp}/a"], "cannot be read as safetensors"),
+        (["sample", "{file}", "--count", "3", "--class", "x", "--out", "{tmp}/a"], "knows no class 'x'"),
+        (["sample", "{file}", "--count", "3", "--out", "{file}"], "is a file"),
+    ],
+)
+def test_bad_input_is_one_message(arguments, message, blobs, trained, tmp_path) -> None:
+    places = {"blobs": str(blobs), "tmp": str(tmp_path), "file": str(trained[0])}
+    command = [sys.executable, "-m", "healthgan", *(part.format(**places) for part in arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir()), "something was written"
