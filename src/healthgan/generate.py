@@ -81,7 +81,7 @@ def train_generator(
     if out.exists():
         raise InputError(f"'{out}' is there already. Choose another name or remove it.")
     device = choose_device(device)
-    task, trained_on = _task(request)
+    task, trained_on = training_task(request)
 
     import torch
 
@@ -163,7 +163,7 @@ def sample_generator(path: Path, count: int, class_name: str | None, seed: int) 
     return SyntheticSet(pixels, labels, tuple(names), path.stem, card)
 
 
-def _task(request: TrainRequest) -> tuple[Task, dict[str, Any]]:
+def training_task(request: TrainRequest) -> tuple[Task, dict[str, Any]]:
     """Training images, and what the card tells of them: no pixel and no identifier."""
     collection = in_splits(load(request.source, size=request.size, seed=request.seed), request.seed)
     collection, moved = keep_apart(collection)
