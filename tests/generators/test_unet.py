@@ -6,8 +6,8 @@ import torch
 from healthgan.generators.unet import Block, UNet, layout
 
 
-def build(size: tuple[int, int], channels: int = 1, dropout: float = 0.0) -> UNet:
-    return UNet(size, channels, 2, 16, dropout, torch.Generator().manual_seed(0))
+def build(size: tuple[int, int], channels: int = 1) -> UNet:
+    return UNet(size, channels, 2, 16, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -23,7 +23,6 @@ class Settings:
         batch: images a step.
         width: channels of the network on its finest grid.
         learning_rate: of Adam, the highest; it rises over 100 steps and falls to zero over the last 40 %.
-        dropout: rate inside the network.
         mirror: train on left-right mirrored images too; for chests that would swap the heart's side.
         average: of the weights, the share that stays from step to step (exponential moving average).
         unlabelled: share of the images that are shown as of no class, which steadies small classes.
@@ -35,7 +34,6 @@ class Settings:
     batch: int = 64
     width: int = 48
     learning_rate: float = 2e-3
-    dropout: float = 0.0
     mirror: bool = False
     average: float = 0.999
     unlabelled: float = 0.1

@@ -150,7 +150,7 @@ def _start(
     size, classes = (images.shape[1], images.shape[2]), int(labels.max()) + 1
 
     def build() -> UNet:
-        network = UNet(size, images.shape[3], classes, settings.width, settings.dropout, rng)
+        network = UNet(size, images.shape[3], classes, settings.width, rng)
         return network.to(device)
 
     held = _held_out(labels, patients, settings.heldout, seed)

@@ -123,7 +123,7 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
             raise ValueError("a value is out of range")
         generator = DiffusionGenerator(settings)
         generator.trained = Diffusion(
-            network=UNet(size, channels, classes, settings.width, settings.dropout, torch.Generator()),
+            network=UNet(size, channels, classes, settings.width, torch.Generator()),
             settings=settings,
             size=size,
             channels=channels,

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from healthgan.keras_semantics import Dropout
-
 _EMBEDDING = 128
 _FREQUENCIES = 16
 
@@ -22,21 +20,18 @@ _FREQUENCIES = 16
 class Block(nn.Module):
     """(B, C, h, w) and (B, 128) → (B, C, h, w): what is added depends on noise level and class."""
 
-    def __init__(self, width: int, dropout: Dropout | None) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.spatial = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.norm = nn.GroupNorm(1, width, affine=False)
         self.steer = nn.Linear(_EMBEDDING, 2 * width)
         self.widen = nn.Conv2d(width, 2 * width, 1)
         self.narrow = nn.Conv2d(2 * width, width, 1)
-        self.dropout = dropout
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Add what the block has to say."""
         scale, shift = self.steer(embedding)[:, :, None, None].chunk(2, dim=1)
         hidden = F.silu(self.widen(self.norm(self.spatial(x)) * (1 + scale) + shift))
-        if self.dropout is not None:
-            hidden = self.dropout(hidden)
         out: Tensor = x + self.narrow(hidden)
         return out
 
@@ -50,8 +45,7 @@ class UNet(nn.Module):
         channels: 1 or 3.
         classes: number of classes; class number ``classes`` stands for "any".
         width: channels on the finest grid; each coarser one has twice as many, 4 × width at most.
-        dropout: rate inside the blocks.
-        rng: a CPU generator; it sets the initial values and, on a CPU, the dropout masks.
+        rng: a CPU generator; it sets the initial values.
     """
 
     frequencies: Tensor
@@ -62,14 +56,12 @@ class UNet(nn.Module):
         channels: int,
         classes: int,
         width: int,
-        dropout: float,
         rng: torch.Generator,
     ) -> None:
         super().__init__()
         self.patch, levels = layout(max(size))
         widths = [width * min(2**level, 4) for level in range(levels)]
         self.multiple = self.patch * 2 ** (levels - 1)
-        mask = Dropout(dropout, rng) if dropout else None
         self.register_buffer("frequencies", 0.5 * torch.exp(torch.linspace(0, math.log(100), _FREQUENCIES)))
         self.noise = nn.Sequential(
             nn.Linear(2 * _FREQUENCIES, _EMBEDDING), nn.SiLU(), nn.Linear(_EMBEDDING, _EMBEDDING)
@@ -77,12 +69,12 @@ class UNet(nn.Module):
         self.classes = nn.Embedding(classes + 1, _EMBEDDING)
         self.first = nn.Conv2d(channels * self.patch**2, width, 3, padding=1)
         pairs = list(pairwise(widths))
-        self.down_blocks = nn.ModuleList(_blocks(fine, 2, mask) for fine in widths[:-1])
+        self.down_blocks = nn.ModuleList(_blocks(fine, 2) for fine in widths[:-1])
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairs)
-        self.middle = _blocks(widths[-1], 3, mask)
+        self.middle = _blocks(widths[-1], 3)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, 2) for fine, coarse in pairs)
         self.joins = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine in widths[:-1])
-        self.up_blocks = nn.ModuleList(_blocks(fine, 2, mask) for fine in widths[:-1])
+        self.up_blocks = nn.ModuleList(_blocks(fine, 2) for fine in widths[:-1])
         self.norm = nn.GroupNorm(1, width)
         self.last = nn.Conv2d(width, channels * self.patch**2, 3, padding=1)
         _initialise(self, rng)
@@ -118,8 +110,8 @@ def layout(side: int) -> tuple[int, int]:
     return patch, 2 if side <= 32 else 3
 
 
-def _blocks(width: int, count: int, dropout: Dropout | None) -> nn.ModuleList:
-    return nn.ModuleList(Block(width, dropout) for _ in range(count))
+def _blocks(width: int, count: int) -> nn.ModuleList:
+    return nn.ModuleList(Block(width) for _ in range(count))
 
 
 def _through(blocks: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
