@@ -36,10 +36,11 @@ class Side:
         return Side(self.pixels[index], self.patients[index], self.rare[index])
 
 
-def both_classes(images: ImageSet, rare: str) -> Side:
+def both_classes(images: ImageSet, rare: str, first: int) -> Side:
+    """Images of both classes; unknown patients are numbered from ``first``, an image each."""
     is_rare = images.members(rare)
     kept = is_rare | images.members(NORMAL) if images.multi_label else np.ones(len(images), np.bool_)
-    patients = np.arange(len(images)) if images.patients is None else images.patients
+    patients = first + np.arange(len(images)) if images.patients is None else images.patients
     return Side(images.pixels, patients, is_rare).take(kept)
 
 
@@ -123,7 +124,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     collection, removed = keep_apart(load(arguments.source, seed=arguments.seed))
-    sides = {split: both_classes(collection[split], arguments.rare) for split in collection}
+    sizes = np.cumsum([0, *(len(collection[split]) for split in collection)])
+    sides = {
+        split: both_classes(collection[split], arguments.rare, first)
+        for split, first in zip(collection, sizes.tolist(), strict=False)
+    }
     training = sides.pop("train")
     print(
         f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}; {collection.name}, "
