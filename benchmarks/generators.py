@@ -81,7 +81,8 @@ def run(options: argparse.Namespace) -> None:
 def measured(request: TrainRequest, weights: Path) -> dict[str, Any]:
     """Everything about the images of a generator."""
     torch.set_num_threads(1)
-    task, _ = training_task(request)
+    task, trained_on = training_task(request)
+    known = trained_on["patients"] is not None  # else near-duplicates are presumed to be of one patient
     generator = load_generator(weights).generator
     train = RealImages(
         task.rares["train"].pixels,
@@ -100,18 +101,18 @@ def measured(request: TrainRequest, weights: Path) -> dict[str, Any]:
     seconds = time.process_time() - start
     both = request.preset != "dcgan-2023"
     reference = generator.sample(count, LABELS["reference"], request.seed) if both else None
-    band = calibrate(train.rare, train.rare_patients)
+    band = calibrate(train.rare, train.rare_patients if known else None)
     judged, real = (judge(images, train.rare, band) for images in (rare, held.rare))
     inside = (judged.likeness >= band.low) & (judged.likeness <= band.high)
     found = audit(
         rare,
         train.rare,
-        train.rare_patients,
+        train.rare_patients if known else None,
         held.rare,
-        held.rare_patients,
+        held.rare_patients if known else None,
         request.seed,
         others=held.reference,
-        other_patients=held.reference_patients,
+        other_patients=held.reference_patients if known else None,
     )
     return {
         "candidates": count,

@@ -116,7 +116,8 @@ def train_generator(
         "privacy": None,
     }
     if measure:
-        facts |= _measured(generator, task, request, device, classifier_steps, report)
+        known = trained_on["patients"] is not None
+        facts |= _measured(generator, task, known, request, device, classifier_steps, report)
     save_generator(generator, facts, out)
     return facts
 
@@ -218,12 +219,13 @@ def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
 def _measured(
     generator: "DiffusionGenerator | DcganGenerator",
     task: Task,
+    known: bool,
     request: TrainRequest,
     device: str,
     steps: int,
     report: Report,
 ) -> dict[str, Any]:
-    """Fidelity and privacy, measured on the validation split."""
+    """Fidelity and privacy, measured on the validation split; ``known`` tells whether patients are."""
     import torch
 
     from healthgan.fidelity import RealImages, fidelity_report
@@ -255,12 +257,12 @@ def _measured(
     found = audit(
         rare,
         rares["train"].pixels,
-        rares["train"].patient,
+        rares["train"].patient if known else None,
         rares["val"].pixels,
-        rares["val"].patient,
+        rares["val"].patient if known else None,
         request.seed,
         others=references["val"].pixels,
-        other_patients=references["val"].patient,
+        other_patients=references["val"].patient if known else None,
     )
     return {"fidelity": fidelity.as_dict(), "privacy": {"audit": [row._asdict() for row in rows(found)]}}
 

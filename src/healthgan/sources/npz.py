@@ -53,7 +53,7 @@ def read_npz(
     present = tuple(split for split in SPLITS if f"{split}_images" in arrays)
     pixels = {split: _pixels(path, split, arrays) for split in present}
     labels = {split: _labels(path, split, arrays) for split in present}
-    names = _class_names(path, arrays.get("class_names"), labels, class_names)
+    names = resolve_class_names(path, arrays.get("class_names"), labels, class_names)
     patients = _patients(path, arrays, present)
     notes = [f"not used: {', '.join(unused)}"] if unused else []
     if size is not None:
@@ -92,9 +92,9 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             _check_keys(path, set(members))
             used = {key: members[key] for key in members if key in wanted}
-            _check_total(path, used)
+            check_total(path, used)
             return (
-                {key: _read_member(path, key, archive, info) for key, info in used.items()},
+                {key: read_member(path, key, archive, info) for key, info in used.items()},
                 sorted(set(members) - wanted),
             )
     except InputError:
@@ -130,7 +130,8 @@ def _check_keys(path: Path, keys: set[str]) -> None:
                 )
 
 
-def _check_total(path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
+def check_total(path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
+    """Refuse, before anything is read, arrays that would take more than ``MAX_BYTES`` of memory together."""
     total = sum(info.file_size for info in members.values())
     if total > MAX_BYTES:
         raise InputError(
@@ -145,7 +146,12 @@ def _check_total(path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
             )
 
 
-def _read_member(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+def read_member(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """One array of the file, never unpickled, after its header was checked against its size.
+
+    Raises:
+        InputError: it holds Python objects, or is damaged, or does not fit into memory.
+    """
     with archive.open(info) as file:
         shape, dtype, header_bytes = _header(path, key, file)
         if dtype.hasobject:
@@ -224,12 +230,17 @@ def _labels(
     return array.astype(np.uint8) if several else array.reshape(-1).astype(np.int64)
 
 
-def _class_names(
+def resolve_class_names(
     path: Path,
     given: NDArray[Any] | None,
     labels: Mapping[Split, NDArray[np.int64] | NDArray[np.uint8]],
     default: Sequence[str] | None,
 ) -> tuple[str, ...]:
+    """The class names that fit the labels: those in the file, else ``default``, else numbers.
+
+    Raises:
+        InputError: the splits' labels differ in shape, or the names do not fit them.
+    """
     shapes = {split: array.shape[1:] for split, array in labels.items()}
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{split} {array.shape}" for split, array in labels.items())

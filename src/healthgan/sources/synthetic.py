@@ -25,7 +25,7 @@ from healthgan.sources import printable
 from healthgan.sources.folder import read_folder
 from healthgan.sources.gather import gather
 from healthgan.sources.imagefolder import read_metadata
-from healthgan.sources.npz import MAX_CLASSES, _check_total, _class_names, _read_member
+from healthgan.sources.npz import MAX_CLASSES, check_total, read_member, resolve_class_names
 from healthgan.sources.pictures import PICTURE_SUFFIXES
 
 METADATA, CARD = "metadata.csv", "card.json"
@@ -121,7 +121,7 @@ def _read_npz(path: Path) -> SyntheticSet:
     labels = _npz_labels(path, f"{prefix}labels", arrays, len(pixels))
     names: tuple[str, ...] = ()
     if labels is not None:
-        names = _class_names(path, arrays.get("class_names"), {"train": labels}, None)
+        names = resolve_class_names(path, arrays.get("class_names"), {"train": labels}, None)
     elif "class_names" in arrays:
         raise InputError(f"'{path}' has 'class_names' but no '{prefix}labels'. Add or remove one.")
     card = _npz_card(path, arrays["card"]) if "card" in arrays else None
@@ -134,8 +134,8 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             _check_keys(path, set(members))
             used = {key: info for key, info in members.items() if key in _KEYS}
-            _check_total(path, used)
-            return {key: _read_member(path, key, archive, info) for key, info in used.items()}
+            check_total(path, used)
+            return {key: read_member(path, key, archive, info) for key, info in used.items()}
     except FileNotFoundError:
         raise InputError(f"There is no file '{path}'. Check the path.") from None
     except InputError:
