@@ -32,7 +32,8 @@ def tiny(tmp_path_factory) -> Path:
 def test_help_names_the_commands_quickly() -> None:
     result = healthgan("--help")
     assert result.returncode == 0
-    assert all(name in result.stdout for name in ("study", "report", "data"))
+    commands = ("study", "report", "data", "train", "sample", "likeness", "audit")
+    assert all(name in result.stdout for name in commands)
     seconds = []
     for _ in range(5):  # processor time, since other processes may be busy; coverage would slow it down
         quiet = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
@@ -58,6 +59,8 @@ def test_version() -> None:
         (["study", "phantom", "--protocol", "quick", "--size", "7"], "16 to 224"),
         (["report", "/no/such/run"], "/no/such/run"),
         (["data", "show", "no.npz"], "no.npz"),
+        (["likeness", "no.npz", "phantom"], "no.npz"),
+        (["audit", "no.npz", "--train", "phantom", "--heldout", "phantom"], "no.npz"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_2(arguments, says, tmp_path) -> None:
