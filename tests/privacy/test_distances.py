@@ -171,10 +171,10 @@ def test_the_share_is_that_of_a_direct_count():
 
 
 def test_fresh_images_lie_inside_the_intervals_and_copies_outside():
-    """Over ten phantoms each: 95 % intervals miss the truth in at most 3 of 10 cases but once in 900."""
+    """Over six phantoms: 95 % intervals miss the truth in more than 2 of 6 cases once in 450."""
     rng = np.random.default_rng(0)
     missed = {"share": 0, "c_t": 0}
-    for seed in range(10):
+    for seed in range(6):
         real, patients = phantoms("train", seed=seed)
         unseen, others = phantoms("test", seed=seed)
         fresh, _ = phantoms("val", seed=seed)
@@ -185,4 +185,4 @@ def test_fresh_images_lie_inside_the_intervals_and_copies_outside():
         copies = noisy(real, rng, 0.01)
         assert closer_to_training(copies, real, patients, unseen, others, seed).low > 0.6
         assert data_copying(copies, real, unseen, others, rng).c_t < -3
-    assert max(missed.values()) <= 3, missed
+    assert max(missed.values()) <= 2, missed
