@@ -29,6 +29,8 @@ check: $(VENV)/.test-installed
 bench: $(VENV)/.test-installed
 	$(BIN)/python benchmarks/ssim.py
 	$(BIN)/python benchmarks/phantom.py
+	$(BIN)/python benchmarks/band.py
+	$(BIN)/python benchmarks/copies.py
 
 # The pinned PyTorch comes first and alone: whatever else asks for torch then finds it there.
 $(VENV)/.installed: pyproject.toml constraints.txt
