@@ -64,7 +64,7 @@ class ClassFidelity:
         synthetic_images: how many were measured.
         spaces: space → measure → its value beside the real-against-real floor.
         real_or_synthetic: the classifier two-sample test.
-        real_or_real: its floor; None where the patients of the class are too few to be divided.
+        real_or_real: its floor; None where it was not asked for or the patients are too few to be divided.
     """
 
     training_images: int
@@ -111,6 +111,8 @@ def fidelity_report(
     halves: int = 200,
     classifiers: int = 3,
     steps: int = STEPS,
+    measured: tuple[str, ...] = CLASSES,
+    floor: bool = True,
     progress: Callable[[str], None] = lambda _: None,
 ) -> FidelityReport:
     """Measure synthetic images against the real ones they were made from and against held-out ones.
@@ -130,6 +132,8 @@ def fidelity_report(
         halves: real halves of each floor.
         classifiers: trained for each question.
         steps: of each of them.
+        measured: the classes that are compared as sets; faithfulness always takes both.
+        floor: do the two-sample test with real images in place of synthetic ones, too.
         progress: told what is done next.
 
     Raises:
@@ -139,11 +143,15 @@ def fidelity_report(
     synthetic = {"rare": rare} if reference is None else {"rare": rare, "reference": reference}
     _check(training, heldout, synthetic)
     seeds = [int(number >> 1) for number in np.random.SeedSequence(seed).generate_state(8, np.uint64)]
-    work = _Work(training, heldout, synthetic, device, halves, classifiers, steps, progress)
+    work = _Work(training, heldout, synthetic, device, halves, classifiers, steps, floor, progress)
     progress("feature spaces")
     spaces = [make(training.rare, training.reference, seeds[0], device) for make in SPACES.values()]
     return FidelityReport(
-        classes={name: _one_class(work, name, spaces, seeds[1 + CLASSES.index(name)]) for name in synthetic},
+        classes={
+            name: _one_class(work, name, spaces, seeds[1 + CLASSES.index(name)])
+            for name in synthetic
+            if name in measured
+        },
         faithfulness=_faithfulness(work, seeds[3]),
         learnt=_learnt(work, seeds[4]),
         seed=seed,
@@ -162,6 +170,7 @@ class _Work:
     halves: int
     classifiers: int
     steps: int
+    floor: bool
     progress: Callable[[str], None]
 
     def train(self, reference: Images, rare: Images, steps: int, seed: int) -> list[Classifier]:
@@ -202,7 +211,7 @@ def _one_class(work: _Work, name: str, spaces: list[FeatureSpace], seed: int) ->
         synthetic_images=len(images),
         spaces=found,
         real_or_synthetic=tested,
-        real_or_real=_floor(work, name, seed),
+        real_or_real=_floor(work, name, seed) if work.floor else None,
     )
 
 
