@@ -63,6 +63,12 @@ def study(
         int | None, typer.Option(min=3, help="Keep this many rare training images.")
     ] = None,
     size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
+    synthetic: Annotated[
+        str | None,
+        typer.Option(
+            help="Synthetic images of the rare class made elsewhere, an .npz or a folder: no GAN is trained."
+        ),
+    ] = None,
     protocol: Annotated[str, typer.Option(help="paper, quick or a .toml file.")] = "paper",
     out: Annotated[Path | None, typer.Option(help="The run folder; by default runs/SOURCE-PROTOCOL.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice derives from it.")] = 0,
@@ -77,16 +83,21 @@ def study(
     from healthgan import study as studies
     from healthgan.protocol import load_protocol
 
-    request = studies.Request(source, load_protocol(protocol), rare, reference, rare_count, size, seed)
+    request = studies.Request(
+        source, load_protocol(protocol), rare, reference, rare_count, size, seed, synthetic
+    )
     prepared = studies.prepare(request)
+    _warn(prepared.warnings)
     if dry_run:
         _print_plan(prepared, as_json)
         return
     from healthgan.progress import Progress
     from healthgan.report import build
+    from healthgan.report.brought import warnings
+    from healthgan.report.reading import read_run
     from healthgan.report.tables import printable, summary
 
-    folder = out or Path("runs") / f"{prepared.task.source}-{request.protocol.name}"
+    folder = out or Path("runs") / _folder_name(prepared)
     with Progress(prepared.jobs) as progress:
         studies.run(
             prepared,
@@ -97,6 +108,7 @@ def study(
             on_record=progress.finished,
         )
     page = build(folder)
+    _warn([warning for warning in warnings(read_run(folder)) if warning not in prepared.warnings])
     if as_json:
         typer.echo(json.dumps({**summary(folder), "report": str(page)}, indent=2))
     else:
@@ -119,6 +131,21 @@ def report(
     else:
         typer.echo(printable(run))
         typer.echo(f"Report: {page}")
+
+
+def _warn(warnings: list[str]) -> None:
+    from healthgan.terminal import plain
+
+    for warning in warnings:
+        typer.echo(f"Warning: {plain(warning)}", err=True)
+
+
+def _folder_name(study: "Study") -> str:
+    """Source, protocol and, where synthetic images were brought, their name."""
+    parts = [study.task.source, study.request.protocol.name]
+    if "synthetic" in study.facts:
+        parts.append(study.facts["synthetic"]["name"])
+    return "-".join(parts)
 
 
 def _print_plan(study: "Study", as_json: bool) -> None:

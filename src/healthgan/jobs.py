@@ -15,8 +15,9 @@ from healthgan.classifiers.folds import Examples, FoldScores, run_folds
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.fidelity import real_or_synthetic
 from healthgan.files import write_atomically
+from healthgan.generators.brought import MIN_HALF, Brought, altered_copies, candidates_of, halves
 from healthgan.generators.fit_dcgan import fit_dcgan, load_generator, render, save_generator
-from healthgan.likeness import score_candidates
+from healthgan.likeness import Candidates, score_candidates
 from healthgan.protocol import Protocol
 from healthgan.run import RunFolder
 from healthgan.scores import accuracy, auroc
@@ -35,6 +36,7 @@ class Context:
     folder: RunFolder
     task: Task
     control: Task | None
+    brought: Brought | None
     seed: int
     device: str
     workers: int
@@ -92,15 +94,8 @@ def _score_likeness(context: Context, job: Job, report: Report) -> Result:
     import numba
 
     numba.set_num_threads(min(context.workers, numba.get_num_threads()))
-    settings = context.protocol.generator
-    rounds = [
-        _load_npz(context.folder.artifact(generator_files(number)[1]))["history"][
-            settings.harvest_after + 1 :
-        ]
-        for number in range(settings.rounds)
-    ]  # each (epochs, 16, H, W, C); the first row of a history is before training
     reals = context.task.rares["train"]
-    candidates = score_candidates(rounds, reals.pixels, first_epoch=settings.harvest_after + 1)
+    candidates, suspects = _candidates(context, job)
     lowest = context.protocol.likeness.floors[0]
     shown = candidates.spread(lowest, 8)
     nearest = candidates.nearest[shown]
@@ -133,8 +128,26 @@ def _score_likeness(context: Context, job: Job, report: Report) -> Result:
         "likeness_quantiles": [round(float(q), 6) for q in np.quantile(known, [0.05, 0.5, 0.95])]
         if len(known)
         else [],
+        **suspects,
         "artifacts": context.folder.hashes([CANDIDATES, EXAMPLES]),
     }
+
+
+def _candidates(context: Context, job: Job) -> tuple[Candidates, Result]:
+    """The images that were brought, and how many look like altered held-out ones; else the generators' harvest."""
+    reals = context.task.rares["train"].pixels
+    if context.brought is not None:
+        seed = seed_for(context.seed, f"{job.key}/suspects")
+        suspects = altered_copies(context.brought, context.task, seed)
+        return candidates_of(context.brought, reals), {"heldout_suspects": suspects}
+    settings = context.protocol.generator
+    rounds = [
+        _load_npz(context.folder.artifact(generator_files(number)[1]))["history"][
+            settings.harvest_after + 1 :
+        ]
+        for number in range(settings.rounds)
+    ]  # each (epochs, 16, H, W, C); the first row of a history is before training
+    return score_candidates(rounds, reals, first_epoch=settings.harvest_after + 1), {}
 
 
 def _train_classifier(context: Context, job: Job, report: Report) -> Result:
@@ -192,13 +205,18 @@ def _tell_real_from_synthetic(context: Context, job: Job, report: Report) -> Res
     stored = _load_npz(context.folder.artifact(CANDIDATES))
     accepted = np.flatnonzero(stored["likeness"] >= protocol.likeness.floors[0])
     reals = task.rares["train"].pixels
-    if len(accepted) == 0:
+    seed, few = seed_for(context.seed, job.key), 1 if context.brought is None else 2 * MIN_HALF
+    if len(accepted) < few:
         return {"real_images": len(reals), "generated_images": 0, "artifacts": {}}
-    seed = seed_for(context.seed, job.key)
+    heldout = [task.rares["val"], task.rares["test"]]
+    unseen = sum(len(members) for members in heldout)
+    if context.brought is None:
+        fresh = _fresh_images(context, unseen, seed)
+    else:  # nothing makes new ones: half of them take that part
+        accepted, rest = halves(accepted, seed_for(context.seed, f"{job.key}/halves"))
+        fresh = stored["images"][_subset(rest, unseen, seed_for(context.seed, f"{job.key}/fresh"))]
     count = min(len(reals), len(accepted))
     kept = _subset(accepted, count, seed_for(context.seed, f"{job.key}/kept"))
-    heldout = [task.rares["val"], task.rares["test"]]
-    fresh = _fresh_images(context, sum(len(members) for members in heldout), seed)
     settings = protocol.real_or_synthetic
     result = real_or_synthetic(
         reals[:count],

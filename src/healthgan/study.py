@@ -12,8 +12,9 @@ import numpy as np
 
 from healthgan.errors import InputError
 from healthgan.executors import Job, Report, run_jobs
+from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import SPLITS, Collection
-from healthgan.protocol import Protocol, to_toml
+from healthgan.protocol import Control, Protocol, to_toml
 from healthgan.run import Record, RunFolder, environment, open_run
 from healthgan.sources import load
 from healthgan.splits import duplicates, keep_apart, split_collection
@@ -34,6 +35,8 @@ class Request:
         rare_count: keep that many rare training images; None for the protocol's.
         size: resample to that many pixels a side; None for the source's size.
         seed: every random choice derives from it.
+        synthetic: a file or folder of synthetic images of the rare class that take the generator's place; as in
+            ``healthgan.sources.synthetic.load_synthetic``.
     """
 
     source: str
@@ -43,17 +46,24 @@ class Request:
     rare_count: int | None = None
     size: int | None = None
     seed: int = 0
+    synthetic: str | None = None
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study whose images are read: its tasks, the facts about them, and its jobs."""
+    """A study whose images are read: its tasks, the facts about them, its jobs, and what images were brought."""
 
     request: Request
     task: Task
     control: Task | None
     facts: Record
     jobs: tuple[Job, ...]
+    brought: Brought | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the synthetic images that were brought."""
+        return list(self.facts.get("synthetic", {}).get("warnings", []))
 
 
 def prepare(request: Request) -> Study:
@@ -63,7 +73,8 @@ def prepare(request: Request) -> Study:
         InputError: the source, a class or a setting cannot be used.
     """
     protocol = request.protocol
-    collection = in_splits(load(request.source, size=request.size, seed=request.seed), request.seed)
+    source = load(request.source, size=request.size, seed=request.seed)
+    collection = in_splits(source, request.seed)
     collection, moved = keep_apart(collection) if protocol.data.keep_patients_apart else (collection, {})
     task = make_task(
         collection,
@@ -77,28 +88,49 @@ def prepare(request: Request) -> Study:
     facts: Record = {"key": "task", "kind": "task", "main": _facts(collection, task), "removed": moved}
     control = None
     if protocol.control is not None:
-        control_collection = in_splits(
-            load(protocol.control.source, size=request.size, seed=request.seed), request.seed
+        control, facts["control"] = _control(request, protocol.control, task)
+    brought = None
+    if request.synthetic is not None:
+        brought, facts["synthetic"] = read_brought(
+            request.synthetic,
+            task,
+            size=request.size,
+            patients_known=collection["train"].patients is not None,
+            origin={
+                "md5": source.md5,
+                "seed": request.seed,
+                "seed_matters": tuple(source) == ("train",) or request.source == "phantom",
+            },
         )
-        control = make_task(
-            control_collection,
-            rare=protocol.control.rare,
-            reference=protocol.control.reference,
-            rare_count=None,
-            order=protocol.data.balance,
-            seed=request.seed,
-        )
-        if protocol.control.top_up:
-            control = top_up(control, task)
-        facts["control"] = _facts(control_collection, control)
-    return Study(request, task, control, facts, tuple(plan(protocol)))
+    return Study(request, task, control, facts, tuple(plan(protocol, brought is not None)), brought)
 
 
-def plan(protocol: Protocol) -> list[Job]:
-    """All jobs of a protocol, the ones that take longest first."""
+def _control(request: Request, settings: Control, task: Task) -> tuple[Task, Record]:
+    """The control's task and the facts about it."""
+    collection = in_splits(load(settings.source, size=request.size, seed=request.seed), request.seed)
+    control = make_task(
+        collection,
+        rare=settings.rare,
+        reference=settings.reference,
+        rare_count=None,
+        order=request.protocol.data.balance,
+        seed=request.seed,
+    )
+    if settings.top_up:
+        control = top_up(control, task)
+    return control, _facts(collection, control)
+
+
+def plan(protocol: Protocol, brought: bool = False) -> list[Job]:
+    """All jobs of a protocol, the ones that take longest first.
+
+    Args:
+        protocol: what the study does.
+        brought: whether the synthetic images are there already: then no generator is trained.
+    """
     rounds = [
         Job(f"generator/{number}", "generator", {"round": number})
-        for number in range(protocol.generator.rounds)
+        for number in range(0 if brought else protocol.generator.rounds)
     ]
     likeness = Job("likeness", "likeness", {}, needs=tuple(job.key for job in rounds))
     arms = [arm for arm in ARMS if arm != "control" or protocol.control is not None]
@@ -163,6 +195,7 @@ def run(
             folder=folder,
             task=study.task,
             control=study.control,
+            brought=study.brought,
             seed=study.request.seed,
             device=device,
             workers=workers,
@@ -189,6 +222,8 @@ def settings_toml(study: Study) -> str:
     }
     if study.control is not None:
         asked["control_data"] = study.facts["control"]["digest"]
+    if study.brought is not None:
+        asked["synthetic"] = study.facts["synthetic"]["digest"]
     lines = [f"{key} = {value if isinstance(value, int) else _quoted(value)}" for key, value in asked.items()]
     return to_toml(request.protocol) + "\n[study]\n" + "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ A fault is listed only where the run's settings, or what the records counted, ha
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from healthgan.report.brought import warnings
 from healthgan.report.reading import Run
 from healthgan.report.results import repeats, topped_up
 from healthgan.terminal import plain
@@ -42,7 +43,8 @@ LIKENESS = Fault(
 
 def find_faults(run: Run) -> list[Fault]:
     """All faults of a run, in the order of the figures."""
-    found = [*_of_the_sets(run), *_of_the_control(run), LIKENESS, *_of_the_comparison(run)]
+    found = [*_of_the_sets(run), *_of_the_control(run), LIKENESS]
+    found += [*_of_what_was_brought(run), *_of_the_comparison(run)]
     return [*found, *_of_training(run), *_of_validation(run), *_of_the_test(run)]
 
 
@@ -127,6 +129,25 @@ def _pairs(counts: dict[str, int]) -> str:
     return ", ".join(parts)
 
 
+def _of_what_was_brought(run: Run) -> Iterator[Fault]:
+    if run.brought:
+        yield Fault(
+            "origin_declared",
+            "figure-3",
+            "Where the synthetic images come from is only declared",
+            "They were brought. Had they been made with the help of validation or test images, the test would flatter "
+            "them. Only copies of these can be found, not what a model learned from them.",
+        )
+    against = warnings(run)
+    if against:
+        yield Fault(
+            "synthetic_doubtful",
+            "figure-4",
+            "The synthetic images do not fit what is declared",
+            " ".join(against),
+        )
+
+
 def _of_the_comparison(run: Run) -> Iterator[Fault]:
     yield Fault(
         "synthetic_in_one_class",
@@ -154,7 +175,7 @@ def _of_the_comparison(run: Run) -> Iterator[Fault]:
         "figure-4",
         "No other remedy for a rare class is compared",
         "Classical augmentation, oversampling and class weights cost next to nothing. Without them beside it, a "
-        "gain by generated images would not show that a GAN is worth its trouble.",
+        "gain by generated images would not show that they are worth their trouble.",
     )
 
 
@@ -204,7 +225,7 @@ def _of_validation(run: Run) -> Iterator[Fault]:
             "synthetic_in_validation",
             "figure-6",
             "Generated images stand in the validation folds",
-            "They come from the same GAN as those in training, and are easy to recognise. That lifts validation "
+            "They come from the same generator as those in training, and are easy to recognise. That lifts validation "
             "accuracy with generated images further, the more of them there are.",
         )
     facts = (run.task or {}).get("main")

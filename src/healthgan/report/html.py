@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from healthgan import __version__
+from healthgan.report.brought import details, facts_of, warnings
 from healthgan.report.comparison import Comparison
 from healthgan.report.faults import find_faults
 from healthgan.report.figures import COLOURS, GRID, INK, MUTED
@@ -107,6 +108,9 @@ def _view(run: Run, published: Published, comparison: Comparison, material: Mate
         "protocol": run.protocol,
         "task": run.task,
         "likeness": run.records.get("likeness"),
+        "brought": facts_of(run),
+        "brought_details": details(run),
+        "warnings": warnings(run),
         "apart": run.records.get("real-or-synthetic"),
         "state": state(run),
         "answer": answer(run, comparison),
@@ -172,6 +176,7 @@ def _example(example: Example) -> Row:
         "likeness": example.likeness,
         "round": example.round,
         "epoch": example.epoch,
+        "position": example.position,
     }
 
 

@@ -30,9 +30,10 @@ class Example:
         generated: (H, W, C) uint8.
         real: (H, W, C) uint8.
         likeness: the SSIM of the two.
-        round: the number of the GAN's training; None where not known, as the next two.
+        round: the number of the GAN's training; None where not known or none was, as the next two.
         epoch: after which it was rendered.
         vector: the number of the noise vector.
+        position: the place of the image in what was brought; None where it was made here.
     """
 
     noise: NDArray[np.float32] | None
@@ -42,6 +43,7 @@ class Example:
     round: int | None
     epoch: int | None
     vector: int | None
+    position: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def examples(run: Run) -> list[Example]:
     found = []
     for image, nearest, value, origin in zip(generated, real, likeness, origins, strict=True):
         number, epoch, vector = origin or (None, None, None)
+        if run.brought:
+            found.append(Example(None, image, nearest, float(value), None, None, None, vector))
+            continue
         noise = None if number is None else run.array(history_file(number), "noise")
         own = None if noise is None or vector is None else noise[vector]
         found.append(Example(own, image, nearest, float(value), number, epoch, vector))
@@ -150,20 +155,22 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 
 def example_figure(found: list[Example]) -> Figure:
-    """Noise, generated and nearest real image, one column an example."""
-    rows = ("noise", "generated", "nearest real")
+    """Noise where it is known, generated and nearest real image, one column an example."""
+    noisy = any(example.noise is not None for example in found)
+    rows = ("noise", "generated", "nearest real")[0 if noisy else 1 :]
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(max(2.2, 0.95 * len(found) + 0.6), 3.3), layout="constrained")
-        grid = figure.subplots(3, len(found), squeeze=False)
+        figure = Figure(figsize=(max(2.2, 0.95 * len(found) + 0.6), 1.1 * len(rows)), layout="constrained")
+        grid = figure.subplots(len(rows), len(found), squeeze=False)
         for column, example in enumerate(found):
             noise = None if example.noise is None else noise_picture(example.noise)
-            for axes, image in zip(grid[:, column], (noise, example.generated, example.real), strict=True):
+            pictures = (noise, example.generated, example.real)[-len(rows) :]
+            for axes, image in zip(grid[:, column], pictures, strict=True):
                 axes.set_xticks([])
                 axes.set_yticks([])
                 axes.spines[:].set_visible(False)
                 if image is not None:
                     axes.imshow(_display(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            grid[2, column].set_xlabel(f"SSIM {example.likeness:.3f}", fontsize=8)
+            grid[-1, column].set_xlabel(f"SSIM {example.likeness:.3f}", fontsize=8)
             if example.epoch is not None:
                 grid[0, column].set_title(f"epoch {example.epoch}", fontsize=8)
         for axes, name in zip(grid[:, 0], rows, strict=True):

@@ -35,8 +35,8 @@ NOTHING = Published("", {}, {}, {})
 
 
 def published_for(run: Run) -> Published:
-    """The published figures if the run uses the published study's images, else nothing."""
-    if run.task is None:
+    """The published figures if the run uses the published study's images and trains a GAN as it did, else nothing."""
+    if run.task is None or run.brought:
         return NOTHING
     text = (resources.files("healthgan.report") / "published.toml").read_text("utf-8")
     data = tomllib.loads(text)

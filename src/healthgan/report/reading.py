@@ -54,9 +54,15 @@ class Run:
         return ARMS if self.protocol.control is not None else ARMS[:2]
 
     @property
+    def brought(self) -> bool:
+        """Whether the synthetic images were brought, so that no generator is trained."""
+        return "synthetic" in self.asked
+
+    @property
     def planned(self) -> list[str]:
         """The keys of all jobs."""
-        rounds = [f"generator/{number}" for number in range(self.protocol.generator.rounds)]
+        trainings = 0 if self.brought else self.protocol.generator.rounds
+        rounds = [f"generator/{number}" for number in range(trainings)]
         classifiers = [classifier_key(arm, floor) for arm in self.arms for floor in self.floors]
         return [*rounds, "likeness", "real-or-synthetic", *classifiers]
 

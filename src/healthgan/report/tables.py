@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from healthgan.files import write_text
+from healthgan.report.brought import facts_of, warnings
 from healthgan.report.comparison import Comparison, compare
 from healthgan.report.faults import find_faults
 from healthgan.report.published import Published, Row, published_for
@@ -34,6 +35,8 @@ def summary(path: Path) -> Row:
         **{key: run.asked.get(key) for key in ("source", "rare", "reference", "seed")},
         "jobs": len(run.planned),
         "missing": run.missing,
+        "synthetic": facts_of(run),
+        "warnings": warnings(run),
         "lost": list(run.lost),
         "answer": answer(run, comparison),
         "figure_1": figure_1(run, published),
@@ -72,7 +75,7 @@ def printable(path: Path) -> str:
 
 
 def planned_sets(facts: Row) -> Row:
-    """The sets that are known before a GAN is trained, by figure and split.
+    """The sets that are known before anything is trained, by figure and split, and what images were brought.
 
     Args:
         facts: the record of the task.
@@ -89,6 +92,8 @@ def planned_sets(facts: Row) -> Row:
             }
             for split, name in SPLIT_NAMES.items()
         }
+    if "synthetic" in facts:
+        sets["synthetic"] = facts["synthetic"]
     return sets
 
 
@@ -111,6 +116,11 @@ def sets_table(sets: Row) -> "list[Table]":
         names = list(next(iter(control.values())))
         rows = [(split, *row.values()) for split, row in control.items()]
         tables.append(_table("Figure 2: the control", ("split", *(shown(name) for name in names)), rows))
+    if "synthetic" in sets:
+        brought: Row = sets["synthetic"]
+        row = (shown(brought["name"]), brought["images"], brought["left_out"], brought["used"])
+        titles = ("name", "images", "equal to held-out", "used")
+        tables.append(_table("Synthetic images that were brought", titles, [row]))
     return tables
 
 

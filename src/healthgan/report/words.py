@@ -1,5 +1,6 @@
 """The answer in plain words, computed from the records. Nothing is claimed where an interval holds zero."""
 
+from healthgan.report.brought import origin, warnings
 from healthgan.report.comparison import Comparison, Trend
 from healthgan.report.published import Row
 from healthgan.report.reading import Run
@@ -10,13 +11,17 @@ from healthgan.terminal import plain
 
 
 def answer(run: Run, comparison: Comparison) -> list[str]:
-    """The answer in one sentence, then paragraphs: the comparison, trend and validation, how far to trust it."""
+    """The answer in one sentence, then paragraphs: the comparison, trend and validation, how far to trust it.
+
+    Where synthetic images were brought, what speaks against them goes before the answer, and their origin comes last.
+    """
     real, control = repeats(run, "real"), repeats(run, "control")
     paragraphs = [
-        [_verdict(run, comparison)],
+        [*warnings(run), _verdict(run, comparison)],
         [_baseline(real), _with_generated(run), *_differences(comparison, real)],
         [_trend(comparison.trends["generated"]), _inflation(comparison), _control(run, control)],
         [_caution(real, comparison)],
+        [origin(run)],
     ]
     joined = [" ".join(sentence for sentence in sentences if sentence) for sentences in paragraphs]
     return [paragraph for paragraph in joined if paragraph]
