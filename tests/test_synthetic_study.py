@@ -18,6 +18,7 @@ from conftest import tiny_protocol, write_blobs
 from healthgan import study as studies
 from healthgan.errors import InputError
 from healthgan.exports import export, make_card
+from healthgan.generate import TrainRequest, training_task
 from healthgan.generators.brought import MIN_HALF, Brought, altered_copies, card_facts, halves
 from healthgan.protocol import to_toml
 from healthgan.report import build
@@ -260,6 +261,20 @@ def test_a_card_is_held_against_the_study(changes, says, blobs, tmp_path) -> Non
     assert says is None or says in study.warnings[0]
 
 
+def test_a_set_of_our_own_fits(blobs, tmp_path) -> None:
+    """What ``train`` writes of its training images is what a study of the same source trains on."""
+    _, trained_on = training_task(TrainRequest(str(blobs)))
+    generator = {"preset": "edm", "seed": 7, "sampling_seed": 1}
+    pixels, labels, names = wide(5)[..., None], np.ones(5, int), ("narrow", "wide")
+    card = make_card(pixels, labels, names, name="made", trained_on=trained_on, generator=generator)
+    export(SyntheticSet(pixels, labels, names, "made", card), tmp_path / "made.npz")
+    study = prepared(blobs, tmp_path / "made.npz")
+    assert study.warnings == []
+    told = study.facts["synthetic"]["card"]
+    assert told["md5"] == study.facts["main"]["md5"] is not None
+    assert (told["rare_images"], told["seed"], told["sampling_seed"]) == (24, 7, 1)
+
+
 def test_a_seed_matters_where_it_divides_the_source(tmp_path) -> None:
     whole = write_blobs(tmp_path / "whole.npz", counts={"train": (40, 90)})
     made = carded(tmp_path / "made.npz", whole, images={})
@@ -308,10 +323,17 @@ def test_the_report_tells_it(finished) -> None:
     assert answers["jobs"] == len(finished.records()) - 1
     assert answers["missing"] == []
     assert answers["answer"][0].startswith("2 held-out images stand among the synthetic ones")
-    assert "63 synthetic images were brought as 'planted', of which 2" in answers["answer"][-1]
+    assert "63 synthetic images were brought as 'planted' (2 that equal a" in answers["answer"][-1]
     assert answers["answer"][-1].endswith("which cannot be proved.")
     assert {"origin_declared", "synthetic_doubtful"} <= {fault["key"] for fault in answers["faults"]}
-    for told in ("brought as", "in doubt", "divided into two halves", "1 mirrored", "no card"):
+    for told in (
+        "brought as",
+        "in doubt",
+        "divided into two halves",
+        "1 mirrored",
+        "no card",
+        "equal no held-out image",
+    ):
         assert told in page, told
     places = [int(place) for place in re.findall(r"<br>no\. (\d+)", page)]
     assert len(set(places)) == 8

@@ -4,6 +4,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from fake_run import FLOORS, paper, write_run
 from PIL import Image
 
 from healthgan.report import build, pictures
+from healthgan.report.brought import warnings
 from healthgan.report.reading import read_run
 from healthgan.run import RunFolder
 
@@ -212,6 +214,36 @@ def test_published_figures_beside_ours(tmp_path) -> None:
     assert "pub. 68.0" in page
     assert "Benavidez" in page
     assert "published 2023" in (folder.path / "figures/figure-7.svg").read_text("utf-8")
+
+
+def brought(path: Path, **options: object) -> RunFolder:
+    """A run as it would be had its images been brought."""
+    folder = write_run(path, keep=lambda key: not key.startswith("generator"), **options)
+    with (folder.path / "study.toml").open("a") as file:
+        file.write(f'synthetic = "{"e" * 64}"\n')
+    return folder
+
+
+def test_published_figures_are_not_set_beside_images_that_were_brought(tmp_path) -> None:
+    page = build(brought(tmp_path / "run", source="chestmnist").path).read_text("utf-8")
+    assert "Unfinished" not in page
+    assert "pub. 68.0" not in page
+    assert "Benavidez" not in page
+
+
+def test_altered_held_out_images_are_warned_of_where_there_are_more_than_by_chance(tmp_path) -> None:
+    run = read_run(brought(tmp_path / "run").path)
+    suspects = {"suspects": 30, "images": 400, "expected": 4.0, "calibrated_on": 2000, "beyond_chance": True}
+    facts = {"synthetic": {"warnings": ["\x1b first."]}}
+    for beyond in (True, False):
+        likeness = run.records["likeness"] | {"heldout_suspects": suspects | {"beyond_chance": beyond}}
+        found = warnings(
+            replace(run, records=run.records | {"likeness": likeness, "task": run.records["task"] | facts})
+        )
+        assert found[0] == "\\x1b first."
+        assert [warning[:46] for warning in found[1:]] == [
+            "30 of 400 synthetic images look like altered c"
+        ] * beyond
 
 
 def test_a_floor_without_images_has_a_row_and_n(page) -> None:

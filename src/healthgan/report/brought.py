@@ -34,11 +34,8 @@ def origin(run: Run) -> str:
     if facts is None:
         return "The synthetic images were brought, not made here." if run.brought else ""
     left_out = facts["left_out"]
-    lost = (
-        f", of which {left_out:,} that equal a validation or test image {'is' if left_out == 1 else 'are'} left out"
-        if left_out
-        else ""
-    )
+    verb = "equals" if left_out == 1 else "equal"
+    lost = f" ({left_out:,} that {verb} a validation or test image not used)" if left_out else ""
     return (
         f"No generator was trained: {facts['images']:,} synthetic images were brought as '{plain(facts['name'])}'{lost}. "
         f"They are {facts['declared']}."

@@ -225,7 +225,7 @@ def _of_validation(run: Run) -> Iterator[Fault]:
             "synthetic_in_validation",
             "figure-6",
             "Generated images stand in the validation folds",
-            "They come from the same generator as those in training, and are easy to recognise. That lifts validation "
+            "They come from the same generator as those in training, and may be recognised by what marks them. That lifts validation "
             "accuracy with generated images further, the more of them there are.",
         )
     facts = (run.task or {}).get("main")
