@@ -1,6 +1,6 @@
 """Time ``healthgan.ssim.best_match`` against scikit-image's loop, side by side.
 
-Each round times both, one after the other: best_match over all pairs on ``--threads`` threads, and
+Each round times both, one after the other: best_match over all pairs on ``--threads`` threads (one a core), and
 scikit-image's ``structural_similarity`` in a loop over a random sample of the same pairs. Load from other
 programs so falls on both, and the ratio is taken within the round. Also checked: that the sampled pairs have
 the same value. Cold start and peak memory are measured in processes of their own. Runs on Linux.
@@ -20,7 +20,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -77,7 +76,7 @@ def first_call_seconds() -> dict[str, float]:
 def extra_mib(queries: int, references: int, size: int, threads: int) -> float:
     """Peak memory of one call beyond what the process held before it (images, libraries, kernel)."""
     code = f"""
-import numba, numpy as np
+import numpy as np
 from pathlib import Path
 from healthgan.ssim import best_match
 
@@ -88,11 +87,10 @@ def kib(field):
 rng = np.random.default_rng(0)
 x = rng.integers(0, 256, ({queries}, {size}, {size}), dtype=np.uint8)
 y = rng.integers(0, 256, ({references}, {size}, {size}), dtype=np.uint8)
-numba.set_num_threads({threads})
-best_match(x[:1], y[:1])
+best_match(x[:1], y[:1], threads={threads})
 Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts anew
 before = kib("VmRSS")
-best_match(x, y)
+best_match(x, y, threads={threads})
 print((kib("VmHWM") - before) / 1024)
 """
     return in_own_process(code)
@@ -112,13 +110,12 @@ def spread(values: list[float]) -> dict[str, float]:
 def compare(options: argparse.Namespace) -> dict[str, object]:
     x = smooth_images(0, options.queries, options.size)
     y = smooth_images(1, options.references, options.size)
-    numba.set_num_threads(options.threads)
-    best_match(x[:1], y[:1])  # compiles, or loads the compiled code
+    best_match(x[:1], y[:1], threads=options.threads)  # compiles, or loads the compiled code
     rng = np.random.default_rng(2)
     ours, cpu, theirs, ratios, worst = [], [], [], [], 0.0
     for _ in range(options.rounds):
         start, start_cpu = time.perf_counter(), time.process_time()
-        best_match(x, y)
+        best_match(x, y, threads=options.threads)
         ours.append((time.perf_counter() - start) / (len(x) * len(y)) * 1e6)
         cpu.append((time.process_time() - start_cpu) / (len(x) * len(y)) * 1e6)
         pairs = rng.integers(0, (len(x), len(y)), (options.pairs, 2))
@@ -143,7 +140,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--pairs", type=int, default=10_000, help="pairs of scikit-image's loop, a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=numba.config.NUMBA_NUM_THREADS)
+    parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
 
     load = os.getloadavg()[0]

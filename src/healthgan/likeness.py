@@ -252,7 +252,11 @@ class Candidates:
 
 
 def score_candidates(
-    rounds: Sequence[NDArray[np.uint8]], reals: NDArray[np.uint8], *, first_epoch: int
+    rounds: Sequence[NDArray[np.uint8]],
+    reals: NDArray[np.uint8],
+    *,
+    first_epoch: int,
+    threads: int | None = None,
 ) -> Candidates:
     """Gather the harvest of several trainings, drop exact duplicates and score the rest as the study did.
 
@@ -263,6 +267,7 @@ def score_candidates(
         rounds: one array a training, (epochs, vectors, H, W, C) uint8.
         reals: (M, H, W, C) uint8, the real training images of the class.
         first_epoch: the epoch of the first row.
+        threads: to score with; by default one a core.
     """
     flat = [images.reshape(-1, *images.shape[2:]) for images in rounds]
     places = [np.indices(images.shape[:2]).reshape(2, -1) for images in rounds]
@@ -271,7 +276,7 @@ def score_candidates(
     epoch, vector = np.concatenate(places, axis=1)
     _, kept = np.unique(images.reshape(len(images), -1), axis=0, return_index=True)
     kept.sort()
-    likeness, nearest = best_match(images[kept], reals)
+    likeness, nearest = best_match(images[kept], reals, threads=threads)
     return Candidates(
         images=images[kept],
         likeness=likeness,

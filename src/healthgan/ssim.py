@@ -7,6 +7,7 @@ windows that lie wholly inside the image, and over the channels. The error is at
 ``_ssim_kernel.py``).
 """
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -35,11 +36,11 @@ def best_match(
     device: Literal["auto", "cpu"] = "auto",
     query_groups: ArrayLike | None = None,
     reference_groups: ArrayLike | None = None,
+    threads: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the reference that is most similar to each query, over all pairs.
 
-    Runs on as many threads as ``numba.get_num_threads()`` says; the result does not depend on it. The
-    memory taken besides the arrays given and returned does not grow with their number.
+    The memory taken besides the arrays given and returned does not grow with their number.
 
     Args:
         queries: (N, H, W) or (N, H, W, C) uint8, at least 7×7 pixels.
@@ -49,6 +50,8 @@ def best_match(
         device: where to compute; ``"auto"`` is the CPU.
         query_groups: (N,) integers or strings, such as patients. Pairs of equal group are left out.
         reference_groups: (M,) likewise; given with ``query_groups`` or not at all.
+        threads: how many to use; by default one for each core that this process may use. The result does not
+            depend on it.
 
     Returns:
         (N,) the highest structural similarity, −1 to 1, and (N,) the position of its reference, the lowest
@@ -66,6 +69,8 @@ def best_match(
         )
     if len(y) == 0:
         raise InputError("There are no references; at least one image is needed.")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}; 1 or more is needed.")
     if device not in ("auto", "cpu"):
         raise InputError(f"device is {device!r}; 'auto' and 'cpu' are allowed.")
     ranges = _ranges(x, data_range)
@@ -74,7 +79,7 @@ def best_match(
     usable = np.flatnonzero([image.min() != image.max() for image in x])
     score = np.full(len(x), np.nan, np.float32)
     index = np.full(len(x), -1, np.int64)
-    for members, (value, position) in _search(x, y, usable, ranges, x_codes, y_codes):
+    for members, (value, position) in _search(x, y, usable, ranges, x_codes, y_codes, threads or _cores()):
         found = position >= 0
         score[members[found]] = np.minimum(value[found], 1.0)
         index[members[found]] = position[found]
@@ -88,11 +93,10 @@ def _search(
     ranges: NDArray[np.float64],
     x_codes: NDArray[np.int64],
     y_codes: NDArray[np.int64],
+    threads: int,
 ) -> Iterator[tuple[NDArray[np.int64], Best]]:
     """Yield the ``usable`` query positions group by group, with the best value and reference of each."""
-    from numba import get_num_threads  # slow to import, so only where it is needed
-
-    from healthgan import _ssim_kernel as kernel
+    from healthgan import _ssim_kernel as kernel  # Numba is slow to import, so only where it is needed
 
     def run(task: tuple[NDArray[np.int64], _Part]) -> Best:
         members, (first, blocks, names) = task
@@ -100,7 +104,6 @@ def _search(
         value, position = kernel.best_of_blocks(blocks, names, prepared, x_codes[members])
         return value, np.where(position >= 0, position + first, -1)
 
-    threads = get_num_threads()
     size = int(np.clip(_GROUP_BYTES // (16 * x[:1].size or 1), 1, _GROUP_SIZE))
     groups = [usable[start : start + size] for start in range(0, len(usable), size)]
     best = [(np.full(len(members), -np.inf), np.full(len(members), -1)) for members in groups]
@@ -113,6 +116,15 @@ def _search(
                 better = new_value > value  # a later reference must be strictly better
                 value[better], position[better] = new_value[better], new_position[better]
     yield from zip(groups, best, strict=True)
+
+
+def _cores() -> int:
+    """Cores that this process may use.
+
+    Not ``numba.get_num_threads()``: that starts Numba's own threads, and with them sets the number of OpenMP
+    threads of whoever calls, so that PyTorch then trains small networks ten times slower.
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _parts(y: Pixels, names: NDArray[np.int64], lanes: int, shares: int) -> Iterator[list[_Part]]:
