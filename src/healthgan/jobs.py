@@ -91,9 +91,6 @@ def _train_generator(context: Context, job: Job, report: Report) -> Result:
 
 
 def _score_likeness(context: Context, job: Job, report: Report) -> Result:
-    import numba
-
-    numba.set_num_threads(min(context.workers, numba.get_num_threads()))
     reals = context.task.rares["train"]
     candidates, suspects = _candidates(context, job)
     lowest = context.protocol.likeness.floors[0]
@@ -147,7 +144,9 @@ def _candidates(context: Context, job: Job) -> tuple[Candidates, Result]:
         ]
         for number in range(settings.rounds)
     ]  # each (epochs, 16, H, W, C); the first row of a history is before training
-    return score_candidates(rounds, reals, first_epoch=settings.harvest_after + 1), {}
+    return score_candidates(
+        rounds, reals, first_epoch=settings.harvest_after + 1, threads=context.workers
+    ), {}
 
 
 def _train_classifier(context: Context, job: Job, report: Report) -> Result:
