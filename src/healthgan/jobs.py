@@ -136,7 +136,8 @@ def _candidates(context: Context, job: Job) -> tuple[Candidates, Result]:
     if context.brought is not None:
         seed = seed_for(context.seed, f"{job.key}/suspects")
         suspects = altered_copies(context.brought, context.task, seed)
-        return candidates_of(context.brought, reals), {"heldout_suspects": suspects}
+        found = candidates_of(context.brought, reals, threads=context.workers)
+        return found, {"heldout_suspects": suspects}
     settings = context.protocol.generator
     rounds = [
         _load_npz(context.folder.artifact(generator_files(number)[1]))["history"][

@@ -113,16 +113,17 @@ def card_facts(card: Mapping[str, Any], rare: str) -> dict[str, Any]:
     }
 
 
-def candidates_of(brought: Brought, reals: NDArray[np.uint8]) -> "Candidates":
+def candidates_of(brought: Brought, reals: NDArray[np.uint8], *, threads: int | None = None) -> "Candidates":
     """The images, each once, with their likeness; round and epoch are −1, ``vector`` is the place in the file.
 
     Args:
         brought: what ``read_brought`` gave.
         reals: (M, H, W, C) uint8, the real training images of the class.
+        threads: to score with; by default one a core.
     """
     from healthgan.likeness import score_candidates
 
-    found = score_candidates([brought.pixels[np.newaxis]], reals, first_epoch=0)
+    found = score_candidates([brought.pixels[np.newaxis]], reals, first_epoch=0, threads=threads)
     none = np.full(len(found.images), -1, np.int64)
     return replace(found, round=none, epoch=none, vector=brought.position[found.vector])
 
