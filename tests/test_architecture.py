@@ -13,7 +13,7 @@ LAYERS: list[set[str]] = [
     {"errors", "files"},
     {"images", "ssim", "_ssim_kernel", "scores", "keras_semantics"},
     {"sources", "splits"},
-    {"task"},
+    {"task", "facts"},
     {"classifiers"},
     {"likeness", "fidelity", "privacy"},
     {"generators", "exports"},

@@ -10,8 +10,8 @@ import numpy as np
 from healthgan.errors import InputError
 from healthgan.executors import Report, Step, keep_freed_memory
 from healthgan.sources import load
-from healthgan.splits import keep_apart
-from healthgan.study import choose_device, in_splits
+from healthgan.splits import in_splits, keep_apart
+from healthgan.study import choose_device
 from healthgan.task import Task, check_rare, make_task
 
 if TYPE_CHECKING:

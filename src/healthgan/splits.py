@@ -123,6 +123,23 @@ def split_collection(
     )
 
 
+def in_splits(collection: Collection, seed: int) -> Collection:
+    """The collection with all three splits: its own, or made by the seed where it has none.
+
+    Raises:
+        InputError: it has some splits but not all, or too few images to be divided.
+    """
+    if tuple(collection) == ("train",):
+        return split_collection(collection, seed)
+    missing = [split for split in SPLITS if split not in collection.splits]
+    if missing:
+        raise InputError(
+            f"'{collection.name}' has the splits {', '.join(collection)} but not {', '.join(missing)}. "
+            "Add what is missing, or give all images unsplit: then the program divides them by patient."
+        )
+    return collection
+
+
 def stratified_folds(
     labels: NDArray[np.int64], patients: NDArray[np.int64] | None, n_folds: int, seed: int
 ) -> NDArray[np.int64]:

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
-
 from healthgan.errors import InputError
 from healthgan.executors import Job, Report, run_jobs
+from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
-from healthgan.images import SPLITS, Collection
 from healthgan.protocol import Control, Protocol, to_toml
 from healthgan.run import Record, RunFolder, environment, open_run
 from healthgan.sources import load
-from healthgan.splits import duplicates, keep_apart, split_collection
+from healthgan.splits import in_splits, keep_apart
 from healthgan.task import Task, check_rare, make_task, top_up
 
 ARMS = ("real", "generated", "control")
@@ -85,7 +83,7 @@ def prepare(request: Request) -> Study:
         seed=request.seed,
     )
     check_rare(task)
-    facts: Record = {"key": "task", "kind": "task", "main": _facts(collection, task), "removed": moved}
+    facts: Record = {"key": "task", "kind": "task", "main": task_facts(collection, task), "removed": moved}
     control = None
     if protocol.control is not None:
         control, facts["control"] = _control(request, protocol.control, task)
@@ -118,7 +116,7 @@ def _control(request: Request, settings: Control, task: Task) -> tuple[Task, Rec
     )
     if settings.top_up:
         control = top_up(control, task)
-    return control, _facts(collection, control)
+    return control, task_facts(collection, control)
 
 
 def plan(protocol: Protocol, brought: bool = False) -> list[Job]:
@@ -244,68 +242,6 @@ def _finished(folder: RunFolder, study: Study) -> dict[str, Record]:
         folder.append(study.facts)
         finished = {"task": study.facts, **finished}
     return finished
-
-
-def in_splits(collection: Collection, seed: int) -> Collection:
-    """The collection with all three splits: its own, or made by the seed where it has none.
-
-    Raises:
-        InputError: it has some splits but not all, or too few images to be divided.
-    """
-    if tuple(collection) == ("train",):
-        return split_collection(collection, seed)
-    missing = [split for split in SPLITS if split not in collection.splits]
-    if missing:
-        raise InputError(
-            f"'{collection.name}' has the splits {', '.join(collection)} but not {', '.join(missing)}. "
-            "Add what is missing, or give all images unsplit: then the program divides them by patient."
-        )
-    return collection
-
-
-def _facts(collection: Collection, task: Task) -> Record:
-    """Counts and origins of a task, for the record and the report; no pixel and no identifier."""
-    overlaps = duplicates(collection)
-    counts = {}
-    for split in SPLITS:
-        rares, references = task.balanced(split)
-        counts[split] = {
-            "images": len(collection[split]),
-            "rare": len(task.rares[split]),
-            "rare_patients": len(set(task.rares[split].patient.tolist())),
-            "reference": len(task.references[split]),
-            "balanced": len(rares) + len(references),
-        }
-    train = collection["train"]
-    return {
-        "source": collection.name,
-        "md5": collection.md5,
-        "digest": _digest(collection),
-        "notes": list(collection.notes),
-        "rare": task.rare,
-        "reference": task.reference,
-        "size": list(train.size),
-        "channels": train.channels,
-        "patients_known": train.patients is not None,
-        "counts": counts,
-        "duplicates_inside": dict(overlaps.inside),
-        "duplicates_across": {f"{a}-{b}": count for (a, b), count in overlaps.across.items()},
-        "patients_across": None
-        if overlaps.patients is None
-        else {f"{a}-{b}": count for (a, b), count in overlaps.patients.items()},
-    }
-
-
-def _digest(collection: Collection) -> str:
-    """SHA-256 over pixels, labels and patients of all splits."""
-    digest = hashlib.sha256()
-    for split in collection:
-        images = collection[split]
-        for array in (images.pixels, images.labels, images.patients):
-            if array is not None:
-                digest.update(repr((split, array.shape, array.dtype.str)).encode())
-                digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def choose_device(device: str) -> str:
