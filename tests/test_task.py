@@ -116,6 +116,31 @@ def test_shrinking_parts_one_patient_at_most(patients, share, seed) -> None:
     assert np.all(np.diff(kept.image) > 0)
 
 
+def test_images_of_unknown_patients_share_no_patient_with_any_split() -> None:
+    labels = np.repeat(np.array([0, 1]), [4, 2])
+    task = make(Collection("x", {split: image_set(labels, ("big", "small")) for split in SPLITS}))
+    everyone = np.concatenate(
+        [side[split].patient for side in (task.rares, task.references) for split in SPLITS]
+    )
+    assert len(np.unique(everyone)) == 3 * len(labels)
+
+
+def test_patients_that_top_up_are_nobody_of_the_control(tmp_path) -> None:
+    main = make(load(str(write_blobs(tmp_path / "x.npz"))))
+    counts = {"train": (24, 20), "val": (8, 6), "test": (16, 12)}
+    control = make(load(str(write_blobs(tmp_path / "y.npz", seed=1, counts=counts))), rare="wide")
+    topped = top_up(control, main)
+    own, strange = set(), set()
+    for split in SPLITS:
+        added = topped.references[split].image < 0
+        strange |= set(topped.references[split].patient[added].tolist())
+        own |= set(topped.references[split].patient[~added].tolist()) | set(
+            control.rares[split].patient.tolist()
+        )
+    assert strange
+    assert not strange & own
+
+
 def test_topping_up_leaves_a_full_class_alone(tmp_path) -> None:
     main = make(load(str(write_blobs(tmp_path / "x.npz"))))
     topped = top_up(main, main)

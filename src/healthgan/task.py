@@ -22,7 +22,7 @@ class Members:
         pixels: (N, H, W, C) uint8.
         image: (N,) int64, the image's position in its source's split; −1 − position where it was taken
             from the main source to top up a control.
-        patient: (N,) int64; where the source knows no patients, every image is one of its own.
+        patient: (N,) int64; where the source knows no patients, every image of every split is one of its own.
     """
 
     pixels: NDArray[np.uint8]
@@ -102,13 +102,15 @@ def make_task(
     reference_name = _reference_name(collection, reference)
     if rare_name == reference_name:
         raise InputError(f"'{rare_name}' is given as rare and as reference class. Give two different ones.")
-    rares, references = {}, {}
+    rares, references, seen = {}, {}, 0
     for split in SPLITS:
         images = collection[split]
+        patients = np.arange(seen, seen + len(images)) if images.patients is None else images.patients
+        seen += len(images)
         is_rare = images.members(rare_name)
         is_reference = ~is_rare if reference_name == REST else images.members(reference_name) & ~is_rare
-        rares[split] = _members(images, np.flatnonzero(is_rare))
-        references[split] = _members(images, np.flatnonzero(is_reference))
+        rares[split] = _members(images, patients, np.flatnonzero(is_rare))
+        references[split] = _members(images, patients, np.flatnonzero(is_reference))
         _need_some(
             collection.name, split, {rare_name: len(rares[split]), reference_name: len(references[split])}
         )
@@ -152,13 +154,15 @@ def top_up(control: Task, main: Task) -> Task:
             f"'{main.source}' of {ours}; they must be equal. Leave [control] out of the protocol, or take a fitting one."
         )
     references = {}
+    classes = (control.rares, control.references)
+    strangers = 1 + max(int(members[split].patient.max()) for members in classes for split in SPLITS)
     for split in SPLITS:
         own = control.references[split]
         more = main.references[split].first(max(len(control.rares[split]) - len(own), 0))
         references[split] = Members(
             pixels=np.concatenate([own.pixels, more.pixels]),
             image=np.concatenate([own.image, -1 - more.image]),
-            patient=np.concatenate([own.patient, more.patient + (own.patient.max() + 1)]),
+            patient=np.concatenate([own.patient, more.patient + strangers]),
         )
     return Task(control.source, control.rare, control.reference, control.rares, references)
 
@@ -191,8 +195,7 @@ def _reference_name(collection: Collection, given: str | None) -> str:
     return REST if given == REST and REST not in collection.class_names else _class_name(collection, given)
 
 
-def _members(images: ImageSet, index: NDArray[np.int64]) -> Members:
-    patients = np.arange(len(images)) if images.patients is None else images.patients
+def _members(images: ImageSet, patients: NDArray[np.int64], index: NDArray[np.int64]) -> Members:
     return Members(images.pixels[index], index, patients[index])
 
 
