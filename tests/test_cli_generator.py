@@ -3,14 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from healthgan import generate
 from healthgan.cli import app
+from healthgan.errors import InputError
 from healthgan.executors import Step
+from healthgan.generators import presets
+from healthgan.generators.diffusion import Settings
 from healthgan.sources.synthetic import load_synthetic
 
 RUN = CliRunner()
@@ -82,6 +87,51 @@ def test_a_stopped_training_goes_on_only_for_the_same_request(blobs, tmp_path) -
     assert one not in others
 
 
+def test_a_folder_whose_pictures_changed_is_another_training(blobs) -> None:
+    task, _ = generate.training_task(generate.TrainRequest(str(blobs)))
+    before = generate._digest(task)
+    assert generate._digest(generate.training_task(generate.TrainRequest(str(blobs)))[0]) == before
+    rare = task.rares["train"]
+    changed = replace(rare, pixels=rare.pixels.copy())
+    changed.pixels[0, 0, 0, 0] ^= 1
+    assert generate._digest(replace(task, rares={**task.rares, "train": changed})) != before
+
+
+def test_a_stop_while_measuring_keeps_the_training(blobs, tmp_path, monkeypatch) -> None:
+    """The second call must not train; both give the weights that a call without a stop gives."""
+    monkeypatch.setitem(presets.DIFFUSION, "edm-quick", Settings(steps=8, width=16, checks=2))
+    request = generate.TrainRequest(str(blobs), preset="edm-quick")
+    steps: list[Step] = []
+
+    def stop(step: Step) -> None:
+        if step.key.startswith("measuring"):
+            raise InterruptedError
+
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    generate.train_generator(request, whole, measure=False, report=stop)
+    with pytest.raises(InterruptedError):
+        generate.train_generator(request, out, report=stop)
+    assert not out.exists()
+    facts = generate.train_generator(request, out, measure=False, report=steps.append)
+    assert steps == []
+    assert facts["generator"]["checkpoint"] in (4, 8)
+    one, two = load_file(whole), load_file(out)
+    assert all(np.array_equal(value, two[name]) for name, value in one.items())
+    assert sorted(tmp_path.iterdir()) == [out, whole], "the unmeasured generator was left behind"
+
+
+def test_divergence_is_one_message(blobs, tmp_path, monkeypatch) -> None:
+    settings = Settings(steps=8, width=16, checks=1, learning_rate=1e30)
+    monkeypatch.setitem(presets.DIFFUSION, "edm-quick", settings)
+    with pytest.raises(InputError, match=r"diverged at step .* another --seed"):
+        generate.train_generator(
+            generate.TrainRequest(str(blobs), preset="edm-quick"),
+            tmp_path / "g.safetensors",
+            measure=False,
+            report=lambda _: None,
+        )
+
+
 @pytest.mark.slow
 def test_training_does_not_depend_on_test_images(blobs, trained, tmp_path) -> None:
     """Other test and validation images and labels give the same weights, byte for byte."""
@@ -95,8 +145,6 @@ def test_training_does_not_depend_on_test_images(blobs, trained, tmp_path) -> No
     out = tmp_path / "other.safetensors"
     request = generate.TrainRequest(str(tmp_path / "other.npz"), preset="edm-quick")
     generate.train_generator(request, out, measure=False, report=lambda _: None)
-    from safetensors.numpy import load_file
-
     before, after = load_file(trained[0]), load_file(out)
     assert before.keys() == after.keys()
     assert all(np.array_equal(value, after[name]) for name, value in before.items())

@@ -69,6 +69,7 @@ def sample(
     """Make images of one class and write them with a card that says where they come from."""
     from healthgan.exports import export
     from healthgan.generate import sample_generator
+    from healthgan.terminal import plain
 
     made = sample_generator(generator, count, class_name, seed)
     export(made, out)
@@ -76,7 +77,9 @@ def sample(
         typer.echo(json.dumps({"file": str(out), "images": len(made), "card": made.card}, indent=2))
     else:
         assert made.labels is not None
-        typer.echo(f"{len(made)} images of '{made.class_names[made.labels[0]]}' in {out}, with a card.")
+        typer.echo(
+            plain(f"{len(made)} images of '{made.class_names[made.labels[0]]}' in {out}, with a card.")
+        )
 
 
 def _print_facts(facts: dict[str, Any], out: Path) -> None:

@@ -1,5 +1,6 @@
 """Train a generator on a source and measure it; make images with one."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ def train_generator(
 ) -> dict[str, Any]:
     """Train on the training split only and write the generator, with what it was trained on and how good it is.
 
-    An interrupted training goes on where it stopped when the same call is repeated. Fidelity and privacy are
+    When the same call is repeated, an interrupted training goes on where it stopped, and one that was interrupted
+    while it was measured is measured again. Fidelity and privacy are
     measured against the validation split, which decides nothing about the generator; the test split is not read.
 
     Args:
@@ -74,7 +76,7 @@ def train_generator(
         The facts that stand in the file.
 
     Raises:
-        InputError: the source, a class, the preset or the file cannot be used.
+        InputError: the source, a class, the preset or the file cannot be used, or training diverged.
     """
     if out.suffix != ".safetensors":
         raise InputError(f"--out is '{out}'; a file name that ends in .safetensors is needed.")
@@ -86,23 +88,25 @@ def train_generator(
     import torch
 
     from healthgan.generators.presets import new_generator
-    from healthgan.generators.store import save_generator
+    from healthgan.generators.store import load_generator, save_generator
 
     torch.set_num_threads(1)
     keep_freed_memory()
+    checkpoint = _checkpoint(out, {**trained_on, "pixels": _digest(task)}, request)
     generator = new_generator(
         request.preset,
         seed=request.seed,
         device=device,
-        checkpoint=_checkpoint(out, trained_on, request),
+        checkpoint=checkpoint,
         progress=lambda done, total, facts: report(Step("training", done, total, facts)),
     )
-    reals = [task.references["train"], task.rares["train"]]
-    generator.fit(
-        np.concatenate([members.pixels for members in reals]),
-        np.repeat(np.array(list(LABELS.values())), [len(members) for members in reals]),
-        np.concatenate([members.patient for members in reals]),
-    )
+    unmeasured = checkpoint.with_name(checkpoint.name.replace(".checkpoint.", ".unmeasured."))
+    if unmeasured.exists():  # stopped while it was measured
+        generator = load_generator(unmeasured, device).generator
+    else:
+        _fit(generator, task)
+        if measure:
+            save_generator(generator, {}, unmeasured)
     facts = {
         "class_names": [task.reference, task.rare],
         "trained_on": trained_on,
@@ -119,6 +123,7 @@ def train_generator(
         known = trained_on["patients"] is not None
         facts |= _measured(generator, task, known, request, device, classifier_steps, report)
     save_generator(generator, facts, out)
+    unmeasured.unlink(missing_ok=True)
     return facts
 
 
@@ -193,10 +198,30 @@ def training_task(request: TrainRequest) -> tuple[Task, dict[str, Any]]:
     return task, facts
 
 
+def _fit(generator: "DiffusionGenerator | DcganGenerator", task: Task) -> None:
+    reals = [task.references["train"], task.rares["train"]]
+    try:
+        generator.fit(
+            np.concatenate([members.pixels for members in reals]),
+            np.repeat(np.array(list(LABELS.values())), [len(members) for members in reals]),
+            np.concatenate([members.patient for members in reals]),
+        )
+    except FloatingPointError as error:
+        raise InputError(f"{error} Or take another --seed or --preset.") from error
+
+
+def _digest(task: Task) -> str:
+    """SHA-256 over the training images and patients: a folder has no md5 that would tell that it was changed."""
+    digest = hashlib.sha256()
+    for members in (task.references["train"], task.rares["train"]):
+        for array in (members.pixels, members.patient):
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def _checkpoint(out: Path, trained_on: dict[str, Any], request: TrainRequest) -> Path:
     """Where the state of this very training is kept: another request never goes on from it."""
-    import hashlib
-
     key = hashlib.sha256(repr((trained_on, request)).encode()).hexdigest()[:16]
     return out.with_name(f".{out.stem}.{key}.checkpoint.safetensors")
 

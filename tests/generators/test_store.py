@@ -79,6 +79,8 @@ def spoil(file, described_change: dict, tensor_change: dict) -> None:
 CHANGES = {
     "another format": ({"format": "other"}, {}, "holds no generator"),
     "facts of another kind": ({"facts": []}, {}, "holds no generator"),
+    "nothing built": ({"build": None}, {}, "holds no generator"),
+    "a spread without end": ({"build": {"spread": float("inf")}}, {}, "out of range"),
     "a tensor too many": ({}, {"more": torch.zeros(1)}, "1 tensors differ, 'more'"),
     "a tensor missing": ({}, {"last.bias": None}, "1 tensors differ, 'last.bias'"),
     "another shape": ({}, {"last.bias": torch.zeros(3)}, "'last.bias'"),

@@ -94,6 +94,7 @@ def _described(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
         not isinstance(found, dict)
         or found.get("format") != FORMAT
         or not isinstance(found.get("facts"), dict)
+        or not isinstance(found.get("build"), dict)
     ):
         raise InputError(
             f"'{path}' holds no generator of this program (format {FORMAT}). Give a file that 'healthgan train' wrote."
@@ -117,7 +118,7 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
             and 1 <= classes <= 1000
             and 1 <= settings.width <= 512
             and math.isfinite(build["mean"])
-            and build["spread"] > 0
+            and 0 < build["spread"] < math.inf
         )
         if not possible:
             raise ValueError("a value is out of range")
