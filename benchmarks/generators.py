@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
             timing.write_text(
                 json.dumps([None, None] if resumed else took)
             )  # the part before a stop isn't known
-        wall, processor = json.loads(timing.read_text())
+        wall, processor = json.loads(timing.read_text()) if timing.exists() else (None, None)
         found = {
             "source": Path(options.source).stem,
             "rare": options.rare,

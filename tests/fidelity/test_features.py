@@ -7,7 +7,6 @@ from scipy.ndimage import gaussian_filter
 
 from healthgan.errors import InputError
 from healthgan.fidelity import features
-from healthgan.fidelity.checkpoint import checkpoint_score
 from healthgan.fidelity.distances import Pair, kid
 from healthgan.fidelity.features import COMPONENTS, SPACES, random_convolutions
 from healthgan.sources.phantom import Counts, phantom_images
@@ -116,12 +115,3 @@ def test_the_in_domain_space_sees_the_class():
     space = SPACES["in-domain"](rare[:200], reference[:200], 0, CPU)
     wide, narrow = space.features(rare[200:]), space.features(reference[200:])
     assert kid(Pair(wide[:50], narrow[:50])) > 3 * abs(kid(Pair(wide[:50], wide[50:])))
-
-
-def test_the_checkpoint_score_ranks_generators(chests):
-    space = random_convolutions(chests[:400], CPU)
-    heldout, good = chests[400:500], chests[500:]
-    scores = [checkpoint_score(space, heldout, images) for images in (good, noisy(good, 8), noisy(good, 16))]
-    assert scores == sorted(scores)
-    with pytest.raises(InputError, match="two or more of each"):
-        checkpoint_score(space, heldout, good[:1])

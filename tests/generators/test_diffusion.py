@@ -145,6 +145,17 @@ def test_collapse_is_seen() -> None:
     assert state.chosen == 0, "a collapsed checkpoint must not be kept"
 
 
+def test_weights_that_are_no_numbers_are_never_kept() -> None:
+    images, labels, patients = pictures()
+    state = module._start(images, labels, patients, TINY, 0, CPU)
+    with torch.no_grad():
+        state.averaged.first.weight[0, 0, 0, 0] = float("nan")
+    state.step = 10
+    module._measure(state)
+    assert state.stopped == "diverged at step 10"
+    assert state.best == {}
+
+
 def test_mirrored_training_images_only_where_asked_for() -> None:
     """Class 0 is bright on the left only: without mirroring no image may be bright on the right."""
     images = np.full((64, 16, 16, 1), 40, np.uint8)

@@ -174,3 +174,19 @@ def test_moving_and_differences():
     assert (difference(image, image) == 128).all()
     assert np.abs(difference(image, image // 2).astype(int) - 128).max() <= 1  # the rounding of // 2, doubled
     assert (difference(image, np.full_like(image, 3)) != 128).any()
+
+
+def test_training_patients_may_be_unknown_where_others_are_known(sets):
+    train, heldout, others = sets
+    found = audit(
+        phantom_images(Counts(0, 40), split="val").pixels,
+        train.pixels,
+        None,
+        heldout.pixels,
+        heldout.patients,
+        0,
+        others=others.pixels,
+        other_patients=others.patients,
+    )
+    assert found.training_patients is None
+    assert found.membership.low <= 0.5 <= found.membership.high

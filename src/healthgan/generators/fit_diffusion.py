@@ -56,7 +56,7 @@ def fit_diffusion(
 
     Raises:
         InputError: images or labels cannot be used.
-        FloatingPointError: training diverged before the first checkpoint.
+        FloatingPointError: training diverged or collapsed before the first good checkpoint.
     """
     _check(images, labels)
     state = _start(images, labels, patients, settings, seed, device)
@@ -75,9 +75,9 @@ def fit_diffusion(
         if checkpoint is not None and time.monotonic() - written >= checkpoint_seconds and not state.stopped:
             _save(state, checkpoint)
             written = time.monotonic()
-    if not state.checks:
+    if not state.best:
         raise FloatingPointError(
-            f"The generator {state.stopped}, before its first checkpoint. Take a lower learning rate."
+            f"The generator {state.stopped}, before its first good checkpoint. Take a lower learning rate."
         )
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
@@ -234,12 +234,15 @@ def _measure(state: _State) -> Check:
         heldout=_held_out_loss(state),
         diversity=_diversity(state),
     )
-    if check.diversity < _COLLAPSED and state.step > state.settings.steps // 2:
+    held = all(len(images) for images in state.held)
+    if not np.isfinite(check.diversity) or (held and not np.isfinite(check.heldout)):
+        state.stopped = f"diverged at step {state.step}"
+    elif check.diversity < _COLLAPSED and state.step > state.settings.steps // 2:
         state.stopped = (
             f"collapsed at step {state.step}: its images have {check.diversity:.0%} of real ones' spread"
         )
     known = [entry.heldout for entry in state.checks]
-    if not state.stopped and (np.isnan(check.heldout) or not known or check.heldout <= min(known)):
+    if not state.stopped and (not held or not known or check.heldout <= min(known)):
         state.best = {name: value.clone() for name, value in state.averaged.state_dict().items()}
         state.chosen = state.step
     state.checks.append(check)
@@ -249,7 +252,7 @@ def _measure(state: _State) -> Check:
 
 def _held_out_loss(state: _State) -> float:
     """Mean over classes, images and eight noise levels (quantiles of those in training), with fixed noise."""
-    if not len(state.held[0]):
+    if not all(len(images) for images in state.held):
         return float("nan")
     rng = torch.Generator().manual_seed(0)
     quantiles = stats.norm.ppf((np.arange(_LEVELS) + 0.5) / _LEVELS)

@@ -152,7 +152,7 @@ def audit(
     twins = len(heldout) - len(unseen)
     owners, classes = unknown, np.zeros(len(unseen), np.int64)
     if others is not None and len(others):
-        _, more = _codes(training, codes, others, other_patients)
+        _, more = _codes(training, training_patients, others, other_patients)
         more = more if other_patients is not None else more + int(unknown.max()) + 1
         _, more, seen_too = _unseen(others, more, training, codes)
         seen, owners = seen.and_of(seen_too), np.concatenate([owners, more])
@@ -218,7 +218,11 @@ def _codes(
             f"{same} held-out images are training images too, and {shared} patients have images in both. Leave "
             "them out (healthgan.splits.keep_apart does): a held-out image that was learned from hides copying."
         )
-    codes = np.arange(len(training)) if training_patients is None else training_patients
+    if training_patients is None:
+        above = 0 if heldout_patients is None else int(heldout_patients.max()) + 1
+        codes = np.arange(len(training)) + above  # meets no held-out patient
+    else:
+        codes = training_patients
     own = np.arange(len(heldout)) + int(codes.max()) + 1  # meets no training patient
     return codes, own if heldout_patients is None else heldout_patients
 
