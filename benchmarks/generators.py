@@ -6,7 +6,7 @@
 `run` trains on the training split (a generator that lies in DIR already is not trained again), makes images and
 measures them against the validation and the test split together, which decided nothing about the generator, and
 writes one JSON file a seed. Where --rare-count is given, each seed also draws other training images. `table` sums
-such files up: means over seeds with their 95 % t intervals.
+such files up: means over seeds with their 95 % t intervals, or from one or two seeds the range.
 """
 
 import argparse
@@ -218,10 +218,12 @@ def table(options: argparse.Namespace) -> None:
         groups[found["source"], found["rare"], images, found["preset"]].append(found)
     for (source, rare, images, preset), members in sorted(groups.items()):
         first = members[0]["fidelity"]["classes"]["rare"]
+        known = members[0]["facts"]["trained_on"]["patients"] is not None
+        people = f" of {first['heldout_patients']} patients" if known else "; patients are not known"
         print(
             f"\n### {source}, {rare}, {images} training images, `{preset}`\n\n{len(members)} generator seeds, "
-            f"{members[0]['candidates']} images a seed, {first['heldout_images']} held-out real images of "
-            f"{first['heldout_patients']} patients.\n\n| measure | goal | mean | 95 % interval over seeds |\n|---|---|---|---|"
+            f"{members[0]['candidates']} images a seed, {first['heldout_images']} held-out real images{people}."
+            "\n\n| measure | goal | mean | 95 % interval over seeds |\n|---|---|---|---|"
         )
         for name, goal, read in rows(list(first["spaces"])):
             values = [value for found in members if (value := read(found)) is not None]
@@ -232,6 +234,8 @@ def table(options: argparse.Namespace) -> None:
 def interval(values: list[float]) -> str:
     if len(values) < 2:
         return "one seed"
+    if len(values) == 2:
+        return f"range {min(values):.3f} to {max(values):.3f}"
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return f"{np.mean(values) - half:.3f} to {np.mean(values) + half:.3f}"
 
