@@ -96,6 +96,14 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path) -> None:
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(b"half a file")
+    with pytest.raises(InputError, match="checkpoint.safetensors' cannot be read"):
+        train(checkpoint=file)
+    assert file.exists()
+
+
 def test_equal_seeds_train_equal_generators_and_others_do_not() -> None:
     one, two, other = train(), train(), train(seed=1)
     weights = [found.network.state_dict()["first.weight"] for found in (one, two, other)]

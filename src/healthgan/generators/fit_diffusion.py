@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy import stats
 from torch import Tensor
@@ -55,7 +56,7 @@ def fit_diffusion(
         progress: told at every check.
 
     Raises:
-        InputError: images or labels cannot be used.
+        InputError: images or labels cannot be used, or the checkpoint is damaged.
         FloatingPointError: training diverged or collapsed before the first good checkpoint.
     """
     _check(images, labels)
@@ -310,7 +311,12 @@ def _save(state: _State, path: Path) -> None:
 
 
 def _restore(state: _State, path: Path) -> None:
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"The checkpoint '{path}' cannot be read ({error}). Remove it to train from the start."
+        ) from None
 
     def part(name: str) -> dict[str, Tensor]:
         return {
