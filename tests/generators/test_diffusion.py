@@ -99,7 +99,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path) -> None:
 def test_a_damaged_checkpoint_is_named(tmp_path) -> None:
     file = tmp_path / "checkpoint.safetensors"
     file.write_bytes(b"half a file")
-    with pytest.raises(InputError, match="' cannot be read .*Remove it"):
+    with pytest.raises(InputError, match="Remove it to train from the start"):
         train(checkpoint=file)
     assert file.exists()
 
