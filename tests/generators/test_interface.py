@@ -99,3 +99,22 @@ def test_altered_copies_of_held_out_images_are_found():
     assert clean["suspects"] <= 5
     leaked = heldout_suspects(np.concatenate([new, copies.astype(np.uint8)]), *given)
     assert leaked["suspects"] == clean["suspects"] + 10
+
+
+def test_pictures_stored_twice_do_not_set_the_thresholds():
+    """Training images that show held-out pictures in other contrast hid copies while they counted as negatives."""
+    train = phantom_images(Counts(75, 75))
+    heldout = phantom_images(Counts(20, 20), split="test")
+    rng = np.random.default_rng(0)
+    again = np.rint(20 + 0.8 * heldout.pixels).astype(np.uint8)
+    stored_twice = (
+        np.concatenate([train.pixels, again]),
+        np.concatenate([train.patients, 10**6 + np.arange(40)]),
+    )
+    copies = np.rint(heldout.pixels + rng.normal(0, 5, heldout.pixels.shape)).clip(0, 255).astype(np.uint8)
+    given = (copies, heldout.pixels, heldout.patients)
+    found = heldout_suspects(*given, *stored_twice, 0)
+    assert found == heldout_suspects(*given, train.pixels, train.patients, 0)
+    assert (found["suspects"], found["calibrated_on"]) == (40, 150)
+    with pytest.raises(InputError, match="at least two are needed"):
+        heldout_suspects(*given, again, np.arange(40), 0)

@@ -137,8 +137,8 @@ def altered_copies(brought: Brought, task: Task, seed: int) -> dict[str, Any]:
         seed: draws up to 2,000 training images, which set the thresholds, and divides their patients.
 
     Returns:
-        ``heldout_suspects``'s counts, ``calibrated_on`` and ``beyond_chance``: whether so many would turn up
-        in less than 1 % of sets without a copy. The rank of a threshold among K exchangeable images makes the
+        ``heldout_suspects``'s counts and ``beyond_chance``: whether so many would turn up in less than 1 % of
+        sets without a copy. The rank of a threshold among K exchangeable images makes the
         number beyond it among N new ones beta-binomial.
     """
     from scipy.stats import betabinom
@@ -154,10 +154,10 @@ def altered_copies(brought: Brought, task: Task, seed: int) -> dict[str, Any]:
     if not brought.patients_known:
         patients, people = np.arange(len(heldout)), np.arange(len(train))
     counts = heldout_suspects(brought.pixels, heldout, patients, train[drawn], people[drawn], seed)
-    images, calibrated = len(brought.pixels), len(drawn)
+    images, calibrated = len(brought.pixels), int(counts["calibrated_on"])
     rank = max(1.0, calibrated * float(counts["expected"]) / images)
     beyond = betabinom.sf(counts["suspects"] - 1, images, rank, calibrated + 1 - rank) < 0.01
-    return {**counts, "calibrated_on": calibrated, "beyond_chance": bool(beyond)}
+    return {**counts, "beyond_chance": bool(beyond)}
 
 
 def halves(index: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -108,7 +108,9 @@ def heldout_suspects(
     """Synthetic images that look copied from held-out ones, altered ones included.
 
     The detector of :mod:`healthgan.privacy.copies`, with the parts exchanged: held-out images are what may have
-    been copied, and training images, which show other patients, set the thresholds. It decides nothing.
+    been copied, and training images, which show other patients, set the thresholds; less those that show the same
+    picture as a held-out one, stored or cropped otherwise, which are no false alarm and would raise the thresholds
+    above copies. It decides nothing.
 
     Args:
         synthetic: (N, H, W, C) uint8.
@@ -119,18 +121,21 @@ def heldout_suspects(
         seed: divides the training patients.
 
     Returns:
-        ``images``, ``suspects`` and the number of ``expected`` suspects where nothing is copied.
+        ``images``, ``suspects``, the number of ``expected`` suspects where nothing is copied, and how many training
+        images set the thresholds: ``calibrated_on``.
 
     Raises:
-        InputError: shapes differ, or there are fewer than two patients.
+        InputError: shapes differ, or fewer than two training patients have other pictures than the held-out ones.
     """
     from healthgan.privacy.copies import FALSE_ALARMS, calibrate, gather_evidence
 
     negatives = gather_evidence(train, heldout, heldout_patients)
-    detector = calibrate(negatives, train_patients, np.random.default_rng(seed))
+    others = np.flatnonzero(~negatives.same_picture())
+    detector = calibrate(negatives.take(others), train_patients[others], np.random.default_rng(seed))
     suspects = detector.copies(gather_evidence(synthetic, heldout, heldout_patients))
     return {
         "images": len(synthetic),
         "suspects": int(suspects.sum()),
         "expected": FALSE_ALARMS * len(synthetic),
+        "calibrated_on": len(others),
     }
