@@ -1,0 +1,221 @@
+"""Arms with several trained classifiers: their mean AUROC and what its variance consists of.
+
+The design is that of a multi-reader multi-case study (Obuchowski and Rockette, Communications in Statistics B
+24:285, 1995): the trained classifiers are the readers, the test patients the cases. An arm whose recipe needs a
+generator has *generators* as its independent units, and classifier seeds nested in them (the mean square of the
+generators, MSG, holds both); an arm without one has its seeds (MSS). Then, for the mean AUROC of an arm,
+
+    variance = case covariance between *different* units + variance of the units' means / number of units,
+
+without bias whatever part of the units' variance is their own and whatever part is that they err on other cases.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from healthgan.statistics.cases import (
+    CaseCovariance,
+    Influence,
+    auc_influence,
+    case_covariance,
+    case_variance,
+)
+
+Kind = Literal["reference", "synthetic", "control"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The predictions of the classifiers that one recipe trained.
+
+    Attributes:
+        name: of the recipe.
+        kind: what it is there for.
+        scores: (F, N) logits of the test images.
+        generator: (F,) number of the generator whose images the classifier was trained on; None where the
+            recipe needs none, so that every classifier is a unit of its own.
+    """
+
+    name: str
+    kind: Kind
+    scores: NDArray[np.floating]
+    generator: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Units:
+    """The independent trainings of an arm: its generators if it has several, else its classifiers.
+
+    Attributes:
+        name: of the arm.
+        kind: of the arm.
+        generators: their numbers, one a unit; None where the units are classifiers.
+        sizes: (U,) classifiers a unit.
+        influence: of the units' mean AUROCs.
+        seed_variance: of single classifiers' AUROCs within a unit, or between units that are classifiers.
+        seed_df: its degrees of freedom; 0 where it cannot be estimated.
+    """
+
+    name: str
+    kind: Kind
+    generators: tuple[int, ...] | None
+    sizes: NDArray[np.int64]
+    influence: Influence
+    seed_variance: float
+    seed_df: int
+
+    @property
+    def count(self) -> int:
+        """How many units."""
+        return len(self.sizes)
+
+    @property
+    def auroc(self) -> float:
+        """The mean over units."""
+        return float(self.influence.auroc.mean())
+
+    @property
+    def variance(self) -> float:
+        """Of the units' mean AUROCs; 0 with a single unit."""
+        return float(self.influence.auroc.var(ddof=1)) if self.count > 1 else 0.0
+
+    @property
+    def fits_a_unit(self) -> float:
+        """Harmonic mean, so that the variance of seeds over it is the mean part of seeds in the units' means."""
+        return float(len(self.sizes) / np.sum(1 / self.sizes))
+
+
+def units_of(arm: Arm, labels: NDArray[np.int64], patients: NDArray[np.int64]) -> Units:
+    """An arm's units. With a single generator they are its classifiers, and speak of that generator only.
+
+    Args:
+        arm: its scores are finite.
+        labels: (N,) 0 or 1, of the test images.
+        patients: (N,) equal for images of one patient.
+    """
+    single = auc_influence(labels, arm.scores, patients)
+    fits = len(arm.scores)
+    numbers = np.arange(fits) if arm.generator is None else np.asarray(arm.generator)
+    several = arm.generator is not None and len(np.unique(numbers)) > 1
+    generators, member = np.unique(numbers if several else np.arange(fits), return_inverse=True)
+    sizes = np.bincount(member)
+    means = (member == np.arange(len(sizes))[:, np.newaxis]) / sizes[:, np.newaxis]  # (U, F)
+    if several:
+        squares = float(np.sum((single.auroc - (means @ single.auroc)[member]) ** 2))
+        df = fits - len(sizes)
+    else:
+        squares = float(np.sum((single.auroc - single.auroc.mean()) ** 2))
+        df = fits - 1
+    return Units(
+        name=arm.name,
+        kind=arm.kind,
+        generators=tuple(int(number) for number in generators) if several else None,
+        sizes=sizes,
+        influence=single.combine(means),
+        seed_variance=squares / df if df else 0.0,
+        seed_df=df,
+    )
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Over choices of test patients.
+
+    Attributes:
+        between: covariance of the arms' mean AUROCs (A, A); on the diagonal between different units of an arm.
+        interaction: (A,) how much more a unit's mean varies by itself: what is left for the mean square of units.
+    """
+
+    between: CaseCovariance
+    interaction: NDArray[np.float64]
+
+
+def cases_of(arms: Sequence[Units]) -> Cases:
+    """The case covariance of the arms' mean AUROCs.
+
+    An arm with one unit has no two different ones: its diagonal is that unit's variance.
+    """
+    means = [arm.influence.combine(np.full((1, arm.count), 1 / arm.count)) for arm in arms]
+    joint = Influence(
+        np.concatenate([mean.auroc for mean in means]),
+        np.concatenate([mean.positive for mean in means]),
+        np.concatenate([mean.negative for mean in means]),
+        means[0].positive_patients,
+        means[0].negative_patients,
+    )
+    found = case_covariance(joint)
+    interaction = np.zeros(len(arms))
+    for number, arm in enumerate(arms):
+        if arm.count > 1:
+            own = case_variance(arm.influence)
+            for part, alone in (
+                (found.positive, own.positive),
+                (found.negative, own.negative),
+                (found.both, own.both),
+            ):
+                different = (arm.count * part[number, number] - alone.mean()) / (arm.count - 1)
+                interaction[number] += alone.mean() - different
+                part[number, number] = different
+    return Cases(found, interaction)
+
+
+@dataclass(frozen=True)
+class TrainingVariance:
+    """Of an arm's mean AUROC over trainings: generators and classifier seeds.
+
+    Attributes:
+        variance: 0 with a single training in every arm, whose intervals then speak of these trainings only.
+        df: degrees of freedom.
+    """
+
+    variance: float
+    df: float
+
+
+def training_variances(arms: Sequence[Units]) -> list[TrainingVariance]:
+    """For each arm, the larger of its own variance of units and of the one pooled over arms.
+
+    With two generators an arm's own variance has one degree of freedom: its interval would be of no use. Pooled
+    over all arms alone, the arm that varies most would be covered worst. The larger of both covered 95-97 % of
+    true differences in simulations with two to five generators, generator effects alike or independent in all
+    arms, and arms that vary alike or by a factor of two (benchmarks/honesty.py); it is conservative by design.
+
+    Pooled are, without the controls: seeds over all arms; generators over the arms that have the same ones, with
+    degrees of freedom by Satterthwaite from what the arms' generators have in common and what they do not, so
+    that a generator which is good or bad in every arm counts once.
+    """
+    pooled = [arm for arm in arms if arm.kind != "control"]
+    seed_df = sum(arm.seed_df for arm in pooled)
+    seed = sum(arm.seed_variance * arm.seed_df for arm in pooled) / seed_df if seed_df else 0.0
+    generator = _pooled_generators(pooled)
+    found = []
+    for arm in arms:
+        candidates = [TrainingVariance(seed / arm.fits_a_unit, seed_df or np.inf)]
+        if arm.generators is not None:
+            candidates.append(generator)
+        best = max(candidates, key=lambda candidate: candidate.variance)
+        found.append(TrainingVariance(max(best.variance, arm.variance) / arm.count, best.df))
+    return found
+
+
+def _pooled_generators(arms: Sequence[Units]) -> TrainingVariance:
+    """The variance of generators' means, pooled over arms, with Satterthwaite's degrees of freedom."""
+    with_generators = [arm for arm in arms if arm.generators is not None]
+    if not with_generators:
+        return TrainingVariance(0.0, np.inf)
+    every = max((arm.generators or () for arm in with_generators), key=len)
+    table = np.stack([arm.influence.auroc for arm in with_generators if arm.generators == every])
+    rows, generators = table.shape
+    mean = table.mean(axis=0)
+    common = mean.var(ddof=1)  # shared by all arms, and 1/rows of what is not
+    apart = ((table - mean - (table.mean(axis=1) - mean.mean())[:, np.newaxis]) ** 2).sum() / (generators - 1)
+    own = apart / rows
+    total = float(common + own)
+    squares = common**2 / (generators - 1)
+    if rows > 1:
+        squares += own**2 / ((generators - 1) * (rows - 1))
+    return TrainingVariance(total, float(total**2 / squares) if squares else np.inf)
