@@ -26,7 +26,8 @@ from scipy import stats
 
 from healthgan.executors import Step
 from healthgan.fidelity import RealImages, fidelity_report
-from healthgan.generate import LABELS, TrainRequest, train_generator, training_task
+from healthgan.generate import TrainRequest, train_generator, training_task
+from healthgan.generators.interface import LABELS
 from healthgan.generators.store import load_generator
 from healthgan.likeness import calibrate, judge
 from healthgan.privacy.audit import audit

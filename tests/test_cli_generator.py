@@ -14,6 +14,7 @@ from healthgan import generate
 from healthgan.cli import app
 from healthgan.errors import InputError
 from healthgan.executors import Step
+from healthgan.exports import UNKNOWN_PATIENTS
 from healthgan.generators import presets
 from healthgan.generators.diffusion import Settings
 from healthgan.sources.synthetic import load_synthetic
@@ -152,9 +153,12 @@ def test_training_does_not_depend_on_test_images(blobs, trained, tmp_path) -> No
 
 @pytest.mark.slow
 def test_measured_on_validation_images(blobs, tmp_path) -> None:
+    """Of a source that does not tell its patients: the card gives no number of images as one of patients."""
+    with np.load(blobs) as source:
+        np.savez(tmp_path / "blobs.npz", **{k: v for k, v in source.items() if "patients" not in k})
     steps: list[Step] = []
     facts = generate.train_generator(
-        generate.TrainRequest(str(blobs), preset="edm-quick"),
+        generate.TrainRequest(str(tmp_path / "blobs.npz"), preset="edm-quick"),
         tmp_path / "g.safetensors",
         classifier_steps=50,
         report=steps.append,
@@ -171,6 +175,8 @@ def test_measured_on_validation_images(blobs, tmp_path) -> None:
     card = (tmp_path / "made" / "README.md").read_text("utf-8")
     assert "Not audited" not in card
     assert "copy suspects" in card
+    told = [line.split(": ", 1)[1] for line in card.splitlines() if "patients`: " in line]
+    assert told == [f"`{UNKNOWN_PATIENTS}`"] * 9  # trained on; of each class training, held out, two tests
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ LIMITS = (
     "They are not for diagnosis, nor for measuring how well a model works.",
     "No audit proves that no training image can be recognised; treat them with the care the training images need.",
 )
+UNKNOWN_PATIENTS = "not known: every image counts as one of its own"
+"""What the card says in place of a number of patients."""
 SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
@@ -231,7 +233,7 @@ def _items(value: object, depth: int = 0) -> list[str]:
     """Nested lists of JSON's values; every text is a code span, so that none of it is taken for Markdown."""
     indent = "  " * depth
     if isinstance(value, dict):
-        pairs = [(f"{_code(str(key))}: ", inner) for key, inner in value.items()]
+        pairs = [(f"{_code(str(key))}: ", _told(str(key), inner)) for key, inner in value.items()]
     elif isinstance(value, list):
         pairs = [("", inner) for inner in value]
     else:
@@ -243,6 +245,11 @@ def _items(value: object, depth: int = 0) -> list[str]:
         else:
             lines.append(f"{indent}- {head}{_scalar(inner)}")
     return lines
+
+
+def _told(key: str, value: object) -> object:
+    """The value, or that nobody knows how many patients there are."""
+    return UNKNOWN_PATIENTS if value is None and key.endswith("patients") else value
 
 
 def _scalar(value: object) -> str:

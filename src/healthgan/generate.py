@@ -10,6 +10,7 @@ import numpy as np
 
 from healthgan.errors import InputError
 from healthgan.executors import Report, Step, keep_freed_memory
+from healthgan.generators.interface import LABELS
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
 from healthgan.study import choose_device
@@ -18,12 +19,6 @@ from healthgan.task import Task, check_rare, make_task
 if TYPE_CHECKING:
     from healthgan.generators.presets import DcganGenerator, DiffusionGenerator
     from healthgan.sources.synthetic import SyntheticSet
-
-LABELS = {"reference": 0, "rare": 1}
-"""Class numbers of every generator that ``train_generator`` makes."""
-
-MEASURED = 400
-"""Images of a class that are made to measure a generator, at most; twice its training images if that is less."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +115,18 @@ def train_generator(
         "privacy": None,
     }
     if measure:
-        known = trained_on["patients"] is not None
-        facts |= _measured(generator, task, known, request, device, classifier_steps, report)
+        from healthgan.generators.measure import measure_generator
+
+        facts |= measure_generator(
+            generator,
+            task,
+            patients_known=trained_on["patients"] is not None,
+            both=request.preset != "dcgan-2023",
+            seed=request.seed,
+            device=device,
+            steps=classifier_steps,
+            progress=_teller(report),
+        )
     save_generator(generator, facts, out)
     unmeasured.unlink(missing_ok=True)
     return facts
@@ -239,57 +244,6 @@ def _training_facts(generator: "DiffusionGenerator | DcganGenerator") -> dict[st
 
 def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in values.items()}
-
-
-def _measured(
-    generator: "DiffusionGenerator | DcganGenerator",
-    task: Task,
-    known: bool,
-    request: TrainRequest,
-    device: str,
-    steps: int,
-    report: Report,
-) -> dict[str, Any]:
-    """Fidelity and privacy, measured on the validation split; ``known`` tells whether patients are."""
-    import torch
-
-    from healthgan.fidelity import RealImages, fidelity_report
-    from healthgan.privacy.audit import audit
-    from healthgan.privacy.summary import rows
-
-    tell = _teller(report)
-    tell("making images")
-    trained, unseen = (
-        RealImages(rare.pixels, reference.pixels, rare.patient, reference.patient)
-        for rare, reference in ((task.rares[split], task.references[split]) for split in ("train", "val"))
-    )
-    count = min(MEASURED, 2 * len(trained.rare))
-    rare = generator.sample(count, LABELS["rare"], request.seed)
-    both = request.preset != "dcgan-2023"
-    reference = generator.sample(count, LABELS["reference"], request.seed) if both else None
-    fidelity = fidelity_report(
-        trained,
-        unseen,
-        rare,
-        reference,
-        seed=request.seed,
-        device=torch.device(device),
-        steps=steps,
-        progress=tell,
-    )
-    tell("privacy audit")
-    rares, references = task.rares, task.references
-    found = audit(
-        rare,
-        rares["train"].pixels,
-        rares["train"].patient if known else None,
-        rares["val"].pixels,
-        rares["val"].patient if known else None,
-        request.seed,
-        others=references["val"].pixels,
-        other_patients=references["val"].patient if known else None,
-    )
-    return {"fidelity": fidelity.as_dict(), "privacy": {"audit": [row._asdict() for row in rows(found)]}}
 
 
 def _teller(report: Report) -> Callable[[str], None]:

@@ -94,9 +94,35 @@ def test_the_seed_decides():
     assert first.classes != report(reference=None, seed=6).classes
 
 
-def test_unknown_patients_are_taken_apart_and_one_patient_has_no_floor():
-    unknown = RealImages(TRAINING.rare, TRAINING.reference)
-    assert report(training=unknown, reference=None).classes["rare"].training_patients == 40
+def test_unknown_patients_are_taken_apart_and_never_counted():
+    """Every image counts as of another patient, as where each is known to be, but nothing gives that as a number."""
+    alone = {f"{name}_patients": np.arange(len(TRAINING.of(name)[0])) for name in ("rare", "reference")}
+    held_alone = {name: np.arange(len(HELDOUT.of(name.split("_")[0])[0])) for name in alone}
+    known = report(training=replace(TRAINING, **alone), heldout=replace(HELDOUT, **held_alone))
+    unknown = report(
+        training=RealImages(TRAINING.rare, TRAINING.reference),
+        heldout=RealImages(HELDOUT.rare, HELDOUT.reference),
+    )
+
+    def without_patients(value):
+        if isinstance(value, dict):
+            return {k: without_patients(v) for k, v in value.items() if not k.endswith("patients")}
+        return value
+
+    def patients(value):
+        if not isinstance(value, dict):
+            return []
+        return [v for k, v in value.items() if k.endswith("patients")] + [
+            count for part in value.values() for count in patients(part)
+        ]
+
+    one, other = known.as_dict(), unknown.as_dict()
+    assert without_patients(one) == without_patients(other)
+    assert patients(one)[:2] == [40, 20]
+    assert patients(other) == [None] * len(patients(one)) == [None] * 8
+
+
+def test_one_patient_has_no_floor():
     one = replace(HELDOUT, rare_patients=np.zeros(20, np.int64))
     assert report(heldout=one, reference=None).classes["rare"].real_or_real is None
 

@@ -35,7 +35,7 @@ class RealImages:
     Attributes:
         rare: (N, H, W, C) uint8.
         reference: (M, H, W, C) uint8.
-        rare_patients: (N,) codes; None where each image is of another patient.
+        rare_patients: (N,) codes; None where they are not known, and each image counts as of another patient.
         reference_patients: (M,) likewise.
     """
 
@@ -45,11 +45,13 @@ class RealImages:
     reference_patients: NDArray[np.int64] | None = None
 
     def of(self, name: str) -> tuple[Images, NDArray[np.int64]]:
-        """Images and patients of ``rare`` or ``reference``."""
-        images, patients = (
-            (self.rare, self.rare_patients) if name == "rare" else (self.reference, self.reference_patients)
-        )
+        """Images of ``rare`` or ``reference`` and whose they are, one of its own each where that is not known."""
+        images, patients = self.rare if name == "rare" else self.reference, self.known_patients(name)
         return images, np.arange(len(images)) if patients is None else patients
+
+    def known_patients(self, name: str) -> NDArray[np.int64] | None:
+        """Whose the images of ``rare`` or ``reference`` are; None where that is not known."""
+        return self.rare_patients if name == "rare" else self.reference_patients
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class ClassFidelity:
 
     Attributes:
         training_images: real images that the generator was trained on.
-        training_patients: whose they are.
+        training_patients: whose they are; None where patients are not known.
         heldout_images: real images that it did not see.
-        heldout_patients: whose they are.
+        heldout_patients: whose they are; None likewise.
         synthetic_images: how many were measured.
         spaces: space → measure → its value beside the real-against-real floor.
         real_or_synthetic: the classifier two-sample test.
@@ -68,9 +70,9 @@ class ClassFidelity:
     """
 
     training_images: int
-    training_patients: int
+    training_patients: int | None
     heldout_images: int
-    heldout_patients: int
+    heldout_patients: int | None
     synthetic_images: int
     spaces: dict[str, dict[str, AgainstReal]]
     real_or_synthetic: RealOrSynthetic
@@ -182,7 +184,7 @@ class _Work:
 
 def _one_class(work: _Work, name: str, spaces: list[FeatureSpace], seed: int) -> ClassFidelity:
     real, patients = work.training.of(name)
-    heldout, heldout_patients = work.heldout.of(name)
+    heldout, heldout_patients = work.heldout.of(name)[0], work.heldout.known_patients(name)
     images = work.synthetic[name]
     work.progress(f"{name}: feature spaces, {work.halves} real halves")
     found = {
@@ -205,9 +207,9 @@ def _one_class(work: _Work, name: str, spaces: list[FeatureSpace], seed: int) ->
     )
     return ClassFidelity(
         training_images=len(real),
-        training_patients=len(np.unique(patients)),
+        training_patients=_count(work.training.known_patients(name)),
         heldout_images=len(heldout),
-        heldout_patients=len(np.unique(heldout_patients)),
+        heldout_patients=_count(heldout_patients),
         synthetic_images=len(images),
         spaces=found,
         real_or_synthetic=tested,
@@ -226,12 +228,16 @@ def _floor(work: _Work, name: str, seed: int) -> RealOrSynthetic | None:
         real,
         patients,
         heldout_real=heldout,
-        heldout_patients=heldout_patients,
+        heldout_patients=work.heldout.known_patients(name),
         seed=seed,
         device=work.device,
         steps=work.steps,
         classifiers=work.classifiers,
     )
+
+
+def _count(patients: NDArray[np.int64] | None) -> int | None:
+    return None if patients is None else len(np.unique(patients))
 
 
 def _faithfulness(work: _Work, seed: int) -> Faithfulness:

@@ -32,7 +32,7 @@ class RealOrSynthetic:
         real_images: real training images.
         generated_images: generated training images.
         heldout_images: real images scored.
-        heldout_patients: whose they are.
+        heldout_patients: whose they are; None where patients are not known.
         fresh_images: generated images scored.
     """
 
@@ -43,7 +43,7 @@ class RealOrSynthetic:
     real_images: int
     generated_images: int
     heldout_images: int
-    heldout_patients: int
+    heldout_patients: int | None
     fresh_images: int
 
 
@@ -52,7 +52,7 @@ def real_or_synthetic(
     generated: NDArray[np.uint8],
     *,
     heldout_real: NDArray[np.uint8],
-    heldout_patients: NDArray[np.int64],
+    heldout_patients: NDArray[np.int64] | None,
     fresh: NDArray[np.uint8],
     recipe: Recipe,
     epochs: int,
@@ -69,7 +69,7 @@ def real_or_synthetic(
         real: (N, H, W, C) uint8, training images.
         generated: (N, H, W, C) uint8, training images.
         heldout_real: (P, H, W, C) uint8, real images of other patients.
-        heldout_patients: (P,) whose they are.
+        heldout_patients: (P,) whose they are; None where that is not known: each image counts as of another one.
         fresh: (Q, H, W, C) uint8, newly generated images.
         recipe: how a classifier is trained.
         epochs: passes over the training images.
@@ -102,7 +102,7 @@ def real_or_synthetic_balanced(
     synthetic: Images,
     *,
     heldout_real: Images,
-    heldout_patients: NDArray[np.int64],
+    heldout_patients: NDArray[np.int64] | None,
     fresh: Images,
     seed: int,
     device: torch.device,
@@ -116,7 +116,7 @@ def real_or_synthetic_balanced(
         real: (N, H, W, C) uint8, the generator's training images.
         synthetic: (M, H, W, C) uint8. Of the larger set a random part is taken, as many as the other has.
         heldout_real: (P, H, W, C) uint8, real images of patients that the generator did not see either.
-        heldout_patients: (P,) whose they are.
+        heldout_patients: (P,) whose they are; None where that is not known: each image counts as of another one.
         fresh: (Q, H, W, C) uint8, other synthetic images of the same generator.
         seed: decides everything random.
         device: where to train.
@@ -145,7 +145,7 @@ def real_or_real(
     patients: NDArray[np.int64],
     *,
     heldout_real: Images,
-    heldout_patients: NDArray[np.int64],
+    heldout_patients: NDArray[np.int64] | None,
     seed: int,
     device: torch.device,
     steps: int = STEPS,
@@ -165,7 +165,7 @@ def real_or_real(
         real: (N, H, W, C) uint8, the generator's training images.
         patients: (N,) whose they are.
         heldout_real: (P, H, W, C) uint8, real images of other patients.
-        heldout_patients: (P,) whose they are.
+        heldout_patients: (P,) whose they are; None where that is not known: each image counts as of another one.
         seed: decides everything random.
         device: where to train.
         steps: of each classifier.
@@ -181,7 +181,8 @@ def real_or_real(
     """
     rng = np.random.default_rng([seed, 2])
     ((first, second),) = draw_halves(patients, 1, rng, even=0)
-    divisions = draw_halves(heldout_patients, DIVISIONS, rng, even=0)
+    people = np.arange(len(heldout_real)) if heldout_patients is None else heldout_patients
+    divisions = draw_halves(people, DIVISIONS, rng, even=0)
     count = min(len(first), len(second))
     scores = _scores(
         heldout_real,
@@ -205,13 +206,13 @@ def real_or_real(
         real_images=count,
         generated_images=count,
         heldout_images=len(divisions[0][0]),
-        heldout_patients=len(np.unique(heldout_patients[divisions[0][0]])),
+        heldout_patients=None if heldout_patients is None else len(np.unique(people[divisions[0][0]])),
         fresh_images=len(divisions[0][1]),
     )
 
 
 def _compare(
-    real: tuple[Images, NDArray[np.int64]],
+    real: tuple[Images, NDArray[np.int64] | None],
     fresh: Images,
     *,
     recipe: Recipe,
@@ -223,7 +224,8 @@ def _compare(
     progress: Callable[[int], None],
 ) -> RealOrSynthetic:
     """Train classifiers and ask them about real images, given with their patients, and fresh synthetic ones."""
-    heldout, patients = real
+    heldout, known = real
+    patients = np.arange(len(heldout)) if known is None else known
     truth = np.repeat(np.array([0, 1]), (len(heldout), len(fresh)))
     clusters = np.concatenate([patients, patients.max() + 1 + np.arange(len(fresh))])
     children = np.random.SeedSequence(seed).spawn(classifiers + 1)
@@ -245,7 +247,7 @@ def _compare(
         real_images=trained_on[0],
         generated_images=trained_on[1],
         heldout_images=len(heldout),
-        heldout_patients=len(np.unique(patients)),
+        heldout_patients=None if known is None else len(np.unique(patients)),
         fresh_images=len(fresh),
     )
 

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from healthgan.errors import InputError
 
+LABELS = {"reference": 0, "rare": 1}
+"""Class numbers of every generator that ``healthgan train`` makes."""
+
 
 @runtime_checkable
 class ImageGenerator(Protocol):
