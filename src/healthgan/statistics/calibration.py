@@ -62,15 +62,46 @@ def calibration(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> Cali
     """
     inputs = logits.astype(np.float64)
     intercept = _logistic(np.ones((1, len(inputs))), labels, inputs)[0]
+    line = None if _apart(labels, inputs) else _logistic(_line(inputs), labels, np.zeros_like(inputs))
+    return Calibration(float(intercept), None if line is None else float(line[1] / inputs.std()))
+
+
+def resampled_calibration(
+    labels: NDArray[np.int64], logits: NDArray[np.floating], weights: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Intercept and slope (B, 2) for other choices of images: one step of Newton's method from ``calibration``.
+
+    Args:
+        labels: (N,) 0 or 1, both present.
+        logits: (N,) finite.
+        weights: (B, N) how often each image counts.
+
+    Returns:
+        None where there is no slope.
+    """
+    inputs = logits.astype(np.float64)
+    if _apart(labels, inputs):
+        return None
+    found = []
+    for design, offset in ((np.ones((1, len(inputs))), inputs), (_line(inputs), np.zeros_like(inputs))):
+        full = _logistic(design, labels, offset)
+        probability = special.expit(full @ design + offset)
+        slope = weights @ (design * (labels - probability)).T  # (B, K)
+        products = design[:, np.newaxis] * design * (probability * (1 - probability))  # (K, K, N)
+        curvature = np.tensordot(weights, products, axes=(1, 2))
+        found.append(full + np.linalg.solve(curvature, slope[:, :, np.newaxis])[:, :, 0])
+    return np.stack([found[0][:, 0], found[1][:, 1] / inputs.std()], axis=1)
+
+
+def _apart(labels: NDArray[np.int64], inputs: NDArray[np.float64]) -> bool:
+    """Whether a threshold parts the classes, so that no finite slope fits best."""
     positives, negatives = inputs[labels == 1], inputs[labels == 0]
-    apart = positives.min() >= negatives.max() or positives.max() <= negatives.min()
-    if apart:
-        return Calibration(float(intercept), None)
-    spread = inputs.std()
-    standard = np.stack([np.ones_like(inputs), (inputs - inputs.mean()) / spread])
-    return Calibration(
-        float(intercept), float(_logistic(standard, labels, np.zeros_like(inputs))[1] / spread)
-    )
+    return bool(positives.min() >= negatives.max() or positives.max() <= negatives.min())
+
+
+def _line(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, N): ones, and the inputs in units of their spread."""
+    return np.stack([np.ones_like(inputs), (inputs - inputs.mean()) / inputs.std()])
 
 
 def _logistic(
@@ -119,20 +150,20 @@ class ReliabilityBin:
 def reliability(
     labels: NDArray[np.int64], logits: NDArray[np.floating], bins: int = 10
 ) -> tuple[ReliabilityBin, ...]:
-    """Predicted against observed, in bins of equally many images from the lowest probability up.
+    """Predicted against observed, in bins of equally many predictions from the lowest probability up.
 
     Args:
         labels: (N,) 0 or 1.
-        logits: (N,).
+        logits: (N,), or (F, N) of several classifiers, in whose bins an image counts once for all of them.
         bins: how many; fewer where there are fewer images.
     """
-    probabilities = special.expit(logits.astype(np.float64))
+    rows = np.atleast_2d(logits).astype(np.float64)
+    probabilities, happened = special.expit(rows).ravel(), np.tile(labels, len(rows))
     order = np.argsort(probabilities, kind="stable")
     found = []
-    for chosen in np.array_split(order, min(bins, len(order))):
-        rare = int(labels[chosen].sum())
-        low, high = wilson_interval(rare, len(chosen))
-        found.append(
-            ReliabilityBin(len(chosen), float(probabilities[chosen].mean()), rare / len(chosen), low, high)
-        )
+    for chosen in np.array_split(order, min(bins, len(labels))):
+        images = round(len(chosen) / len(rows))
+        observed = float(happened[chosen].mean())
+        low, high = wilson_interval(round(observed * images), images)
+        found.append(ReliabilityBin(images, float(probabilities[chosen].mean()), observed, low, high))
     return tuple(found)

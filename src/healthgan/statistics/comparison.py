@@ -1,4 +1,4 @@
-"""Arms against each other on one test set: differences of mean AUROC with their intervals and verdicts."""
+"""Arms against each other on one test set: mean AUROCs, their differences and the variance of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,56 +9,16 @@ from scipy import stats
 
 from healthgan.statistics.cases import CaseCovariance
 from healthgan.statistics.differences import Estimate
+from healthgan.statistics.pairs import Differences, Pair, families, judge
 from healthgan.statistics.readers import (
     Arm,
-    Kind,
     TrainingVariance,
     Units,
     cases_of,
     training_variances,
     units_of,
 )
-from healthgan.statistics.simultaneous import critical_values
-from healthgan.statistics.verdicts import Needed, Variance, Verdict, detectable, needed, verdict
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An arm against a reference arm.
-
-    Attributes:
-        arm: its name.
-        kind: its kind; the arms of one kind against one reference share a simultaneous interval.
-        reference: the other arm's name.
-        difference: mean AUROC of the arm minus that of the reference.
-        se: its standard error, over test patients, generators and classifier seeds.
-        df: Satterthwaite's degrees of freedom of the standard error.
-        low: of the interval that holds for all arms of this kind against this reference together.
-        high: of it.
-        marginal_low: of the interval that holds for this arm alone.
-        marginal_high: of it.
-        verdict: on the simultaneous interval.
-        variance: of the difference, by where it comes from; None in cross-validation.
-        needed: where the verdict can't be told yet, how much more would tell.
-        detectable: the true difference that such a comparison finds with 80 % chance.
-        detectable_at_best: the same with any number of trainings: what the test patients allow.
-    """
-
-    arm: str
-    kind: Kind
-    reference: str
-    difference: float
-    se: float
-    df: float
-    low: float
-    high: float
-    marginal_low: float
-    marginal_high: float
-    verdict: Verdict
-    variance: Variance | None
-    needed: Needed | None
-    detectable: float
-    detectable_at_best: float
+from healthgan.statistics.verdicts import Variance
 
 
 @dataclass(frozen=True)
@@ -129,7 +89,7 @@ def mean_aurocs(design: Design, level: float = 0.95) -> list[MeanAuroc]:
         se = float(np.sqrt(variance.total))
         found.append(
             MeanAuroc(
-                estimate=_on_logit_scale(unit.auroc, se, float(stats.t.isf((1 - level) / 2, df))),
+                estimate=on_logit_scale(unit.auroc, se, float(stats.t.isf((1 - level) / 2, df))),
                 se=se,
                 df=df,
                 unit_sd=float(np.sqrt(unit.variance)) if unit.count > 1 else None,
@@ -153,61 +113,18 @@ def compare_pairs(
         equivalence: differences below this are of no practical use.
         level: of the intervals.
     """
-    kinds = [unit.kind for unit in design.units]
-    names = [unit.name for unit in design.units]
     pairs = []
-    for reference, kind in enumerate(kinds):
-        if kind != "reference":
-            continue
-        for family in ("synthetic", "control", "reference"):
-            members = [number for number, other in enumerate(kinds) if other == family]
-            if family == "reference":
-                members = [number for number in members if number != reference and names[reference] == real]
-            if members:
-                pairs += _family(design, members, reference, equivalence, level)
-    return pairs
-
-
-def _family(
-    design: Design, members: list[int], reference: int, equivalence: float, level: float
-) -> list[Pair]:
-    """The arms ``members`` against one reference, with intervals that hold together."""
-    contrasts = np.zeros((len(members), len(design.units)))
-    contrasts[np.arange(len(members)), members] = 1
-    contrasts[:, reference] = -1
-    found = [_variance(design, contrast) for contrast in contrasts]
-    df = np.array([one for _, one in found])
-    se = np.sqrt([variance.total for variance, _ in found])
-    critical = critical_values(_correlation(design, contrasts, reference, se), df, level)
-    single = stats.t.isf((1 - level) / 2, df)
-    difference = contrasts @ design.auroc
-    pairs = []
-    for place, member in enumerate(members):
-        value, error = float(difference[place]), float(se[place])
-        half, half_alone = float(critical[place]) * error, float(single[place]) * error
-        decided = verdict(value - half, value + half, equivalence)
-        variance = found[place][0]
-        pairs.append(
-            Pair(
-                arm=design.units[member].name,
-                kind=design.units[member].kind,
-                reference=design.units[reference].name,
-                difference=value,
-                se=error,
-                df=float(df[place]),
-                low=value - half,
-                high=value + half,
-                marginal_low=value - half_alone,
-                marginal_high=value + half_alone,
-                verdict=decided,
-                variance=variance,
-                needed=needed(value, variance, float(critical[place]), equivalence)
-                if decided is Verdict.UNKNOWN
-                else None,
-                detectable=detectable(variance.total, float(critical[place]), float(df[place])),
-                detectable_at_best=detectable(variance.cases, float(critical[place]), float(df[place])),
-            )
+    for family in families([(unit.name, unit.kind) for unit in design.units], real):
+        contrasts = family.contrasts(len(design.units))
+        found = [_variance(design, contrast) for contrast in contrasts]
+        se = np.sqrt([variance.total for variance, _ in found])
+        differences = Differences(
+            contrasts @ design.auroc,
+            [variance for variance, _ in found],
+            np.array([df for _, df in found]),
+            _correlation(design, contrasts, family.reference, se),
         )
+        pairs += judge(family, differences, equivalence, level)
     return pairs
 
 
@@ -250,7 +167,7 @@ def _correlation(
     return correlation
 
 
-def _on_logit_scale(auroc: float, se: float, critical: float) -> Estimate:
+def on_logit_scale(auroc: float, se: float, critical: float) -> Estimate:
     """The interval that is symmetric on the logit scale, so that it stays within 0 and 1 (delta method)."""
     if not 0 < auroc < 1 or se == 0:
         return Estimate(auroc, auroc, auroc)

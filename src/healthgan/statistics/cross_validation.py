@@ -1,0 +1,187 @@
+"""Arms against each other by repeated cross-validation, where a source has no test images of its own.
+
+Seeds are averaged within a split, and differences taken there. Training sets overlap and every image is tested in
+every repeat, so that splits are no independent experiments: Nadeau and Bengio (Machine Learning 52:239, 2003)
+widen the variance of the mean over J splits from s²/J to s² (1/J + test images / training images), with J − 1
+degrees of freedom (Bouckaert and Frank, PAKDD 2004, for repeated cross-validation).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from healthgan.errors import InputError
+from healthgan.scores import auroc
+from healthgan.statistics.comparison import MeanAuroc, on_logit_scale
+from healthgan.statistics.conclusion import ArmResult, Comparison, check_arms, conclude
+from healthgan.statistics.measures import MEASURES, Measured, measure_arm
+from healthgan.statistics.pairs import Differences, families, judge
+from healthgan.statistics.readers import Arm
+from healthgan.statistics.verdicts import Variance
+
+
+@dataclass(frozen=True)
+class Split:
+    """One training part and one test part.
+
+    Attributes:
+        arms: the same names in the same order in all splits.
+        labels: (N,) 0 or 1, of the test part.
+        patients: (N,) equal for images of one patient, in all splits.
+        training_images: in the training part.
+        prevalence: of the rare class in the training part; None where not known.
+        validation_labels: (V,) of the images of the arms' ``validation`` scores.
+    """
+
+    arms: tuple[Arm, ...]
+    labels: NDArray[np.int64]
+    patients: NDArray[np.int64]
+    training_images: int
+    prevalence: float | None = None
+    validation_labels: NDArray[np.int64] | None = None
+
+
+def compare_cross_validation(
+    splits: Sequence[Split], *, real: str = "real", equivalence: float = 0.01, level: float = 0.95
+) -> Comparison:
+    """The arms of a study over the splits of repeated cross-validation.
+
+    Args:
+        splits: two or more, of about equal size.
+        real: the name of the reference arm that is trained on the real images only.
+        equivalence: differences of AUROC below this are of no practical use.
+        level: of the intervals.
+
+    Returns:
+        The same tree as with one test set. ``Variance.cases`` holds what more repeats would not remove, and
+        ``Variance.crossed`` what they would; more patients remove both.
+
+    Raises:
+        InputError: a single split, fewer than two patients with images of a class in the test part of one, or a
+            score isn't a finite number.
+    """
+    if len(splits) < 2:
+        raise InputError(f"Cross-validation needs two splits or more, not {len(splits)}.")
+    arms = splits[0].arms
+    for split in splits:
+        check_arms(split.arms, split.labels, split.patients)
+        assert [arm.name for arm in split.arms] == [arm.name for arm in arms], "the same arms in every split"
+    values = np.array([[_mean_auroc(arm, split.labels) for arm in split.arms] for split in splits])  # (J, A)
+    share = float(np.mean([len(split.labels) / split.training_images for split in splits]))
+    df = float(len(splits) - 1)
+    pairs = []
+    for family in families([(arm.name, arm.kind) for arm in arms], real):
+        differences = values @ family.contrasts(len(arms)).T  # (J, K)
+        spread = [_corrected(column, share) for column in differences.T]
+        found = Differences(
+            differences.mean(axis=0), spread, np.full(len(spread), df), _correlation(differences)
+        )
+        pairs += judge(family, found, equivalence, level)
+    labels, patients = _tested(splits)
+    return conclude(
+        design="cross-validation",
+        splits=len(splits),
+        real=real,
+        equivalence=equivalence,
+        level=level,
+        labels=labels,
+        patients=patients,
+        arms=_results(splits, values, share, level),
+        pairs=pairs,
+    )
+
+
+def _mean_auroc(arm: Arm, labels: NDArray[np.int64]) -> float:
+    """The mean over generators of the means over their classifiers."""
+    single = np.array([auroc(labels, scores) for scores in arm.scores])
+    return float(np.mean([single[arm.unit == unit].mean() for unit in np.unique(arm.unit)]))
+
+
+def _corrected(values: NDArray[np.float64], share: float) -> Variance:
+    """Nadeau and Bengio's variance of the mean of (J,) values, with test over training images as ``share``."""
+    variance = float(values.var(ddof=1))
+    return Variance(cases=variance * share, trainings=0.0, crossed=variance / len(values))
+
+
+def _correlation(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, K) over (J, K) splits."""
+    centred = differences - differences.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    scaled = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    correlation: NDArray[np.float64] = (scaled.T @ scaled).clip(-1, 1)
+    np.fill_diagonal(correlation, 1)
+    return correlation
+
+
+def _results(
+    splits: Sequence[Split], values: NDArray[np.float64], share: float, level: float
+) -> list[ArmResult]:
+    """Every arm by itself: means over splits with Nadeau and Bengio's intervals."""
+    critical = float(stats.t.isf((1 - level) / 2, len(splits) - 1))
+    results = []
+    for number, arm in enumerate(splits[0].arms):
+        se = float(np.sqrt(_corrected(values[:, number], share).total))
+        mean = float(values[:, number].mean())
+        measured = [
+            measure_arm(
+                split.arms[number],
+                split.labels,
+                np.ones((1, len(split.labels))),
+                split.prevalence,
+                split.validation_labels,
+            )
+            for split in splits
+        ]
+        common = [name for name in MEASURES if all(name in one for one in measured)]
+        results.append(
+            ArmResult(
+                name=arm.name,
+                kind=arm.kind,
+                fits=sum(len(split.arms[number].scores) for split in splits),
+                generators=_sum([split.arms[number].generators for split in splits]),
+                auroc=MeanAuroc(on_logit_scale(mean, se, critical), se, len(splits) - 1, None, None),
+                measures={
+                    name: _over_splits(np.array([one[name].value for one in measured]), name, share, critical)
+                    for name in common
+                },
+                reliability=(),
+            )
+        )
+    return results
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """Of all, or None where there is nothing to count."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _over_splits(values: NDArray[np.float64], name: str, share: float, critical: float) -> Measured:
+    """A measure's mean over splits."""
+    half = critical * float(np.sqrt(_corrected(values, share).total))
+    mean = float(values.mean())
+    measure = MEASURES[name]
+    return Measured(
+        mean, max(mean - half, measure.low), min(mean + half, measure.high), float(values.std(ddof=1))
+    )
+
+
+def _tested(splits: Sequence[Split]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels and patients of the images tested in all splits of one repeat, as far as splits tell.
+
+    Splits are taken in order until a patient comes up again.
+    """
+    labels: list[NDArray[np.int64]] = []
+    patients: list[NDArray[np.int64]] = []
+    seen: set[int] = set()
+    for split in splits:
+        own = set(split.patients.tolist())
+        if own & seen:
+            break
+        seen |= own
+        labels.append(split.labels)
+        patients.append(split.patients)
+    return np.concatenate(labels), np.concatenate(patients)
