@@ -1,6 +1,7 @@
 """The whole audit: fresh images pass, planted copiers don't; what it refuses; its notes, rows and gallery."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,19 @@ def test_rows_are_text_of_every_figure(fresh, copied):
     assert table["membership, true positives at 1 % false"].value == "not computable"
     assert all(row.images for row in table.values())
     assert rows(copied)[0].value == f"{100 * copied.copies.share:.1f} %"
+
+
+def test_a_c_t_that_is_not_computable_is_said(fresh):
+    reason = (
+        "not computable: none of 2 cells of the training images has 20 generated images and a held-out one"
+    )
+    none = replace(fresh.c_t, c_t=None, low=None, high=None, cells=0, not_computable=reason)
+    found = replace(fresh, c_t=none)
+    (row,) = (row for row in rows(found) if row.measure.startswith("C_T"))
+    assert row[1:] == ("not computable", "–", "around 0", f"200; {none.heldout} held out; 0 cells")
+    assert f"C_T is {reason}." in list(found.notes())
+    assert not any(note.startswith("C_T") for note in fresh.notes())
+    json.dumps(found.as_dict(), allow_nan=False)
 
 
 def test_the_gallery_is_a_picture_of_the_pairs(copied, sets, tmp_path):

@@ -137,6 +137,19 @@ def test_c_t_of_cells_is_a_weighted_mean_with_variance_one_over_cells():
     assert abs(scores[1]) < 3
 
 
+def test_c_t_where_no_cell_counts_is_not_computable():
+    """Held-out images in the one cluster, generated ones in the other: nothing is compared, and 0 ± 0 was said."""
+    rng = np.random.default_rng(0)
+    one, other = (noisy(np.eye(6)[:1].repeat(1000, 0) * sign, rng, 0.1) for sign in (1, -1))
+    real = np.concatenate([one[:500], other[:500]])
+    found = data_copying(one, real, other, np.arange(1000), rng)
+    assert (found.c_t, found.low, found.high, found.cells) == (None, None, None, 0)
+    assert found.not_computable.startswith(
+        "not computable: none of 2 cells of the training images has 20 generated"
+    )
+    assert (found.training, found.heldout, found.generated) == (1000, 1000, 1000)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(4, 30), st.integers(4, 30))
 def test_swapping_the_sides_mirrors_the_share(seed, first, second):

@@ -111,6 +111,8 @@ class Audit:
             )
         if self.membership.not_computable:
             yield f"Membership: true positives at 1 % false positives are {self.membership.not_computable}."
+        if self.c_t.not_computable:
+            yield f"C_T is {self.c_t.not_computable}."
         if self.training_patients is None:
             yield "Patients of the training images are not known: every image counts as a patient of its own."
         if self.heldout_patients is None:

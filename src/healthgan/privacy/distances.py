@@ -59,22 +59,25 @@ class DataCopying:
     """C_T of Meehan et al. (2020): below the interval, generated images are too near to the training images.
 
     Attributes:
-        c_t: a z statistic averaged over cells; negative means copying, positive underfitting.
-        low: lower end of the interval that holds 95 % of the values where nothing is copied.
-        high: upper end.
+        c_t: a z statistic averaged over cells; negative means copying, positive underfitting. None where no cell
+            counts.
+        low: lower end of the interval that holds 95 % of the values where nothing is copied; None likewise.
+        high: upper end; None likewise.
         cells: that counted.
         training: images.
         heldout: images, one a patient.
         generated: images.
+        not_computable: why there is no such value; empty where there is.
     """
 
-    c_t: float
-    low: float
-    high: float
+    c_t: float | None
+    low: float | None
+    high: float | None
     cells: int
     training: int
     heldout: int
     generated: int
+    not_computable: str = ""
 
 
 def standardised(images: Pixels) -> Floats:
@@ -233,10 +236,17 @@ def data_copying(
         if len(here) and len(others) and (len(made) >= _ENOUGH or cells == 1):
             weights.append(len(others))
             scores.append(mann_whitney_z(nearest(made, here)[0], nearest(others, here)[0]))
+    counts = (len(training), len(real), len(generated))
+    if not scores:
+        reason = (
+            f"not computable: none of {cells} cells of the training images has {_ENOUGH} generated images and a "
+            "held-out one"
+        )
+        return DataCopying(None, None, None, 0, *counts, not_computable=reason)
     weight = np.array(weights) / sum(weights)
     spread = _TWO_SIDED * float(np.linalg.norm(weight))  # of a weighted mean of independent z scores
     value = float(weight @ np.array(scores))
-    return DataCopying(value, -spread, spread, len(scores), len(training), len(real), len(generated))
+    return DataCopying(value, -spread, spread, len(scores), *counts)
 
 
 def mann_whitney_z(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from healthgan.privacy.audit import Audit
+from healthgan.privacy.distances import DataCopying
 from healthgan.privacy.intervals import Share
 
 
@@ -19,7 +20,7 @@ class Row(NamedTuple):
 def rows(audit: Audit) -> list[Row]:
     """Every figure of an audit, the most telling first."""
     alarms = audit.detector.class_alarms
-    closer, c_t = audit.closer, audit.c_t
+    closer = audit.closer
     return [
         _share("copy suspects", audit.copies, f"1 % (real: {100 * alarms.share:.1f} %)"),
         Row(
@@ -32,16 +33,18 @@ def rows(audit: Audit) -> list[Row]:
         _share(
             "authenticity", audit.authenticity, f"held out: {100 * audit.heldout_authenticity.share:.1f} %"
         ),
-        Row(
-            "C_T (negative: copying)",
-            f"{c_t.c_t:+.2f}",
-            "–",
-            _interval(c_t.low, c_t.high),
-            f"{c_t.generated}; {c_t.heldout} held out; {c_t.cells} cell{'s' * (c_t.cells > 1)}",
-        ),
+        _data_copying(audit.c_t),
         *_membership(audit),
         *(_share(f"planted and found: {kind}", found, "") for kind, found in audit.power.items()),
     ]
+
+
+def _data_copying(found: DataCopying) -> Row:
+    name = "C_T (negative: copying)"
+    images = f"{found.generated}; {found.heldout} held out; {found.cells} cell{'s' * (found.cells != 1)}"
+    if found.c_t is None or found.low is None or found.high is None:
+        return Row(name, "not computable", "–", "around 0", images)
+    return Row(name, f"{found.c_t:+.2f}", "–", _interval(found.low, found.high), images)
 
 
 def _membership(audit: Audit) -> list[Row]:
