@@ -188,7 +188,9 @@ def learnt_from_synthetic(
 ) -> Learnt:
     """Train on synthetic, test on real (Esteban, Hyland and Rätsch, 2017), beside training on real.
 
-    The interval of the difference draws the same patients on both sides, and classifiers on each.
+    The interval of the difference draws the same patients on both sides, and classifiers on each. Patients are
+    drawn in each class apart, so that no draw is without a class: one with images of both classes counts as one
+    patient of either, whose images of the one may be drawn without those of the other.
 
     Args:
         synthetic: held-out real images, of the reference and of the rare class, as the classifiers judge them
