@@ -162,6 +162,8 @@ def test_the_card_says_what_it_must(tmp_path):
     ):
         assert said in text, said
     assert "Not audited" not in card_text(synthetic(privacy={"share": 0.5}).card)
+    unknown = card_text(synthetic(trained_on={"images": {"ill": 20}, "patients": None, "md5": None}).card)
+    assert "- `patients`: `not known: every image counts as one of its own`\n- `md5`: –" in unknown
     assert "The images have no labels." in card_text(synthetic(()).card)
     front = yaml.safe_load(text.split("---\n")[1])
     assert front == {
@@ -218,8 +220,28 @@ def test_an_export_that_fails_midway_leaves_nothing_that_passes_for_whole(tmp_pa
     monkeypatch.setattr(zipfile.ZipFile, "open", full_disk)
     with pytest.raises(OSError, match="No space left"):
         export(synthetic(), tmp_path / target)
-    assert not (tmp_path / target).exists()
-    assert {path.name for path in tmp_path.iterdir()} <= {"made.card.md"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_card_beside_a_set_is_written_last(tmp_path, monkeypatch):
+    """Also where an older card lies there; and a set whose card can't be written goes."""
+    made = synthetic()
+    (tmp_path / "made.card.md").write_text("of another set")
+    seen = []
+
+    def full_disk(path, text):
+        seen.append((sorted(p.name for p in tmp_path.iterdir()), path.name, text))
+        assert_equal(load_synthetic(tmp_path / "made.npz"), made)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            export(made, tmp_path / "made.npz")
+    assert seen == [(["made.npz"], "made.card.md", card_text(made.card))]
+    assert not list(tmp_path.iterdir())
+    export(made, tmp_path / "made.npz")
+    assert (tmp_path / "made.card.md").read_text("utf-8") == card_text(made.card)
 
 
 def test_a_card_that_does_not_fit_is_refused(tmp_path, monkeypatch):

@@ -109,8 +109,7 @@ def export(made: SyntheticSet, path: Path, verdicts: Sequence[str] | None = None
     if path.suffix.lower() == ".npz":
         if path.exists():
             raise InputError(f"'{path}' is there already. Choose another name or remove it.")
-        write_text(path.with_suffix(".card.md"), card_text(card))
-        write_atomically(path, lambda part: _write_npz(part, made, card))
+        _export_npz(path, made, card)
         return
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         what = "a file" if path.is_file() else "a folder that is not empty"
@@ -187,6 +186,18 @@ def _checked_card(made: SyntheticSet) -> dict[str, Any]:
         if "\0" in name or name.encode("utf-8", "ignore").decode("utf-8") != name:
             raise InputError(f"The class name {name!r} can't be written to a file. Rename the class.")
     return made.card
+
+
+def _export_npz(path: Path, made: SyntheticSet, card: Mapping[str, Any]) -> None:
+    """The card is written last and an older one goes first: a set that has its card beside it is whole."""
+    text = path.with_suffix(".card.md")
+    text.unlink(missing_ok=True)
+    write_atomically(path, lambda part: _write_npz(part, made, card))
+    try:
+        write_text(text, card_text(card))
+    except BaseException:
+        path.unlink()  # so that the same command can be repeated
+        raise
 
 
 def _write_npz(path: Path, made: SyntheticSet, card: Mapping[str, Any]) -> None:
