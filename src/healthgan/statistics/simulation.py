@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from healthgan.statistics.readers import Arm
+from healthgan.statistics.readers import Arm, Kind
 
 
 @dataclass(frozen=True)
@@ -110,59 +110,51 @@ def simulate(world: World, layout: Layout, gains: Sequence[float], rng: np.rando
     labels = np.repeat([1, 0], (world.positives, world.negatives))
     patients = np.concatenate(
         [
-            _spread(world.positives, world.positive_patients, rng),
-            _spread(world.negatives, world.patients, rng),
+            spread_over_patients(world.positives, world.positive_patients, rng),
+            spread_over_patients(world.negatives, world.patients, rng),
         ]
     )
     common = 1 - world.patient - world.arm - world.generator - world.fit
-    shared = _normal(rng, world.patients)[patients] * np.sqrt(world.patient)
-    shared = shared + _normal(rng, len(labels)) * np.sqrt(common)
-    generator_effects = _normal(rng, layout.generators)
+    shared = normal(rng, world.patients)[patients] * np.sqrt(world.patient)
+    shared = shared + normal(rng, len(labels)) * np.sqrt(common)
+    generator_effects = normal(rng, layout.generators)
     # AUROC = Φ(q), where the classes' means are √2 q apart; effects on q that give the AUROC the stated sd
     steepness = float(stats.norm.pdf(stats.norm.ppf(world.auroc)))
     arms, truth = [], {}
-    for number in range(layout.references + layout.synthetic):
-        synthetic = number - layout.references
-        generators, seeds = (
-            (layout.generators, layout.seeds) if synthetic >= 0 else (1, layout.reference_seeds)
-        )
-        seed_sd, generator_sd = (
-            _uneven(world, rng) * np.array([world.seed_sd, world.generator_sd]) / steepness
-        )
-        if synthetic < 0:
-            generator_sd = 0.0
-        target = world.auroc + (gains[synthetic] if synthetic >= 0 else 0.0)
-        centre = float(stats.norm.ppf(target))
-        own = np.sqrt(1 - world.alike) * _normal(rng, generators)
-        effect = generator_sd * (np.sqrt(world.alike) * generator_effects[:generators] + own)
+    for number, (name, kind) in enumerate(arm_names(layout)):
+        synthetic = kind == "synthetic"
+        generators, seeds = (layout.generators, layout.seeds) if synthetic else (1, layout.reference_seeds)
+        sds = _uneven(world, rng) * np.array([world.seed_sd, synthetic * world.generator_sd]) / steepness
+        gain = gains[number - layout.references] if synthetic else 0.0
+        centre = float(stats.norm.ppf(world.auroc + gain))
+        own = np.sqrt(1 - world.alike) * normal(rng, generators)
+        effect = sds[1] * (np.sqrt(world.alike) * generator_effects[:generators] + own)
         which = np.repeat(np.arange(generators), seeds)
-        apart = centre + effect[which] + seed_sd * _normal(rng, len(which))
-        scores = shared + _normal(rng, len(labels)) * np.sqrt(world.arm)
-        # a reference arm has one training set, hence no part by generators: its classifiers keep it to themselves
-        by_generator = _normal(rng, generators, len(labels)) * np.sqrt(world.generator)
-        noise = _normal(rng, len(which), len(labels))
-        if synthetic >= 0:
-            scores = scores + by_generator[which] + noise * np.sqrt(world.fit)
-        else:
+        apart = centre + effect[which] + sds[0] * normal(rng, len(which))
+        scores = shared + normal(rng, len(labels)) * np.sqrt(world.arm)
+        noise = normal(rng, len(which), len(labels))
+        if synthetic:
+            by_generator = normal(rng, generators, len(labels))[which]
+            scores = scores + by_generator * np.sqrt(world.generator) + noise * np.sqrt(world.fit)
+        else:  # without generators that part, too, is a classifier's own
             scores = scores + noise * np.sqrt(world.fit + world.generator)
         scores = scores + (np.sqrt(2) * apart)[:, np.newaxis] * labels
-        name = (
-            ("real" if number == 0 else f"reference-{number}") if synthetic < 0 else f"synthetic-{synthetic}"
-        )
-        arms.append(
-            Arm(
-                name,
-                "reference" if synthetic < 0 else "synthetic",
-                scores.astype(np.float32),
-                None if synthetic < 0 else which,
-            )
-        )
-        truth[name] = float(stats.norm.cdf(centre / np.sqrt(1 + seed_sd**2 + generator_sd**2)))
+        arms.append(Arm(name, kind, scores.astype(np.float32), which if synthetic else None))
+        truth[name] = float(stats.norm.cdf(centre / np.sqrt(1 + np.sum(sds**2))))
     return Study(tuple(arms), labels, patients, truth)
 
 
-def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
-    return rng.standard_normal(shape, dtype=np.float32)  # type: ignore[return-value]
+def arm_names(layout: Layout) -> list[tuple[str, Kind]]:
+    """Names and kinds of the arms: ``real`` first, the synthetic ones last."""
+    references: list[tuple[str, Kind]] = [
+        ("real" if number == 0 else f"reference-{number}", "reference") for number in range(layout.references)
+    ]
+    return references + [(f"synthetic-{number}", "synthetic") for number in range(layout.synthetic)]
+
+
+def normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    """Standard normal numbers."""
+    return rng.standard_normal(shape, dtype=np.float32).astype(np.float64)
 
 
 def _uneven(world: World, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -172,6 +164,6 @@ def _uneven(world: World, rng: np.random.Generator) -> NDArray[np.float64]:
     return factors
 
 
-def _spread(images: int, patients: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(images,) patients, each with at least one image."""
+def spread_over_patients(images: int, patients: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(images,) patients from 0 on, each with at least one image."""
     return np.concatenate([np.arange(patients), rng.integers(patients, size=images - patients)])
