@@ -16,6 +16,7 @@ from healthgan.cli_likeness import likeness
 from healthgan.errors import InputError
 
 if TYPE_CHECKING:
+    from healthgan.sound.prepare import SoundStudy
     from healthgan.study import Study
 
 app = typer.Typer(
@@ -69,7 +70,12 @@ def study(
             help="Synthetic images of the rare class made elsewhere, an .npz or a folder: no GAN is trained."
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="paper, quick or a .toml file.")] = "paper",
+    test: Annotated[
+        str | None, typer.Option(help="Another source to test on as well, such as another hospital's images.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="sound, sound-full, sound-quick, paper, quick or a .toml file.")
+    ] = "sound",
     out: Annotated[Path | None, typer.Option(help="The run folder; by default runs/SOURCE-PROTOCOL.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice derives from it.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
@@ -84,7 +90,7 @@ def study(
     from healthgan.protocol import load_protocol
 
     request = studies.Request(
-        source, load_protocol(protocol), rare, reference, rare_count, size, seed, synthetic
+        source, load_protocol(protocol), rare, reference, rare_count, size, seed, synthetic, test
     )
     prepared = studies.prepare(request)
     _warn(prepared.warnings)
@@ -140,15 +146,15 @@ def _warn(warnings: list[str]) -> None:
         typer.echo(f"Warning: {plain(warning)}", err=True)
 
 
-def _folder_name(study: "Study") -> str:
+def _folder_name(study: "Study | SoundStudy") -> str:
     """Source, protocol and, where synthetic images were brought, their name."""
-    parts = [study.task.source, study.request.protocol.name]
+    parts = [study.task.source, study.protocol.name]
     if "synthetic" in study.facts:
         parts.append(study.facts["synthetic"]["name"])
     return "-".join(parts)
 
 
-def _print_plan(study: "Study", as_json: bool) -> None:
+def _print_plan(study: "Study | SoundStudy", as_json: bool) -> None:
     from healthgan.report.tables import planned_sets, sets_table
     from healthgan.terminal import print_tables
 

@@ -27,7 +27,7 @@ def task_facts(collection: Collection, task: Task) -> dict[str, Any]:
     return {
         "source": collection.name,
         "md5": collection.md5,
-        "digest": _digest(collection),
+        "digest": collection_digest(collection),
         "notes": list(collection.notes),
         "rare": task.rare,
         "reference": task.reference,
@@ -43,7 +43,7 @@ def task_facts(collection: Collection, task: Task) -> dict[str, Any]:
     }
 
 
-def _digest(collection: Collection) -> str:
+def collection_digest(collection: Collection) -> str:
     """SHA-256 over pixels, labels and patients of all splits."""
     digest = hashlib.sha256()
     for split in collection:

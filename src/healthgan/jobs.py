@@ -79,7 +79,7 @@ def _train_generator(context: Context, job: Job, report: Report) -> Result:
     save_generator(
         run.generator, settings.preset, images.shape[1], images.shape[3], context.folder.artifact(weights)
     )
-    _save_npz(context.folder.artifact(history), history=run.history, losses=run.losses, noise=run.noise)
+    save_npz(context.folder.artifact(history), history=run.history, losses=run.losses, noise=run.noise)
     last = {"generator_loss": float(run.losses[-1, 0]), "discriminator_loss": float(run.losses[-1, 1])}
     return {
         "round": number,
@@ -96,7 +96,7 @@ def _score_likeness(context: Context, job: Job, report: Report) -> Result:
     lowest = context.protocol.likeness.floors[0]
     shown = candidates.spread(lowest, 8)
     nearest = candidates.nearest[shown]
-    _save_npz(
+    save_npz(
         context.folder.artifact(CANDIDATES),
         images=candidates.images,
         likeness=candidates.likeness,
@@ -105,7 +105,7 @@ def _score_likeness(context: Context, job: Job, report: Report) -> Result:
         epoch=candidates.epoch,
         vector=candidates.vector,
     )
-    _save_npz(
+    save_npz(
         context.folder.artifact(EXAMPLES),
         generated=candidates.images[shown],
         likeness=candidates.likeness[shown],
@@ -140,9 +140,7 @@ def _candidates(context: Context, job: Job) -> tuple[Candidates, Result]:
         return found, {"heldout_suspects": suspects}
     settings = context.protocol.generator
     rounds = [
-        _load_npz(context.folder.artifact(generator_files(number)[1]))["history"][
-            settings.harvest_after + 1 :
-        ]
+        load_npz(context.folder.artifact(generator_files(number)[1]))["history"][settings.harvest_after + 1 :]
         for number in range(settings.rounds)
     ]  # each (epochs, 16, H, W, C); the first row of a history is before training
     return score_candidates(
@@ -157,7 +155,7 @@ def _train_classifier(context: Context, job: Job, report: Report) -> Result:
     record: Result = {"arm": arm, "floor": floor, "accepted": 0}
     generated = np.empty((0, *task.rares["train"].pixels.shape[1:]), np.uint8)
     if arm == "generated":
-        stored = _load_npz(context.folder.artifact(CANDIDATES))
+        stored = load_npz(context.folder.artifact(CANDIDATES))
         accepted = np.flatnonzero(stored["likeness"] >= floor)
         room = len(task.references["train"]) - len(task.rares["train"])
         kept = _subset(accepted, room, seed_for(context.seed, f"{job.key}/kept"))
@@ -181,7 +179,7 @@ def _train_classifier(context: Context, job: Job, report: Report) -> Result:
         progress=lambda epoch: report(Step(job.key, epoch, epochs * protocol.folds.count, {})),
     )
     predictions = f"predictions/{job.key.replace('/', '-')}.npz"
-    _save_npz(
+    save_npz(
         context.folder.artifact(predictions),
         image=np.concatenate([test_rares.image, test_references.image]),
         patient=np.concatenate([test_rares.patient, test_references.patient]),
@@ -202,7 +200,7 @@ def _train_classifier(context: Context, job: Job, report: Report) -> Result:
 
 def _tell_real_from_synthetic(context: Context, job: Job, report: Report) -> Result:
     protocol, task = context.protocol, context.task
-    stored = _load_npz(context.folder.artifact(CANDIDATES))
+    stored = load_npz(context.folder.artifact(CANDIDATES))
     accepted = np.flatnonzero(stored["likeness"] >= protocol.likeness.floors[0])
     reals = task.rares["train"].pixels
     seed, few = seed_for(context.seed, job.key), 1 if context.brought is None else 2 * MIN_HALF
@@ -308,7 +306,9 @@ def _device(context: Context) -> torch.device:
     return torch.device(context.device)
 
 
-def _save_npz(path: Path, **arrays: NDArray[Any]) -> None:
+def save_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays whole or not at all."""
+
     def write(part: Path) -> None:
         with part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -316,6 +316,7 @@ def _save_npz(path: Path, **arrays: NDArray[Any]) -> None:
     write_atomically(path, write)
 
 
-def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
+def load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a file; no pickle is read."""
     with np.load(path, allow_pickle=False) as file:
         return dict(file)

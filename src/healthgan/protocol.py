@@ -4,22 +4,31 @@ import difflib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from healthgan.errors import InputError
+
+if TYPE_CHECKING:
+    from healthgan.protocol_sound import Sound
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Settings(BaseModel):
+SOUND = frozenset({"design", "arms"})
+"""Tables by which a sound study's settings are known."""
+
+
+class Settings(BaseModel):
+    """A table of settings: frozen, strict, no unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Data(_Settings):
+class Data(Settings):
     """How images are chosen from the source."""
 
     balance: Literal["first", "random"]
@@ -27,7 +36,7 @@ class Data(_Settings):
     rare_count: Annotated[int, Field(ge=3)] | None = None
 
 
-class GeneratorSettings(_Settings):
+class GeneratorSettings(Settings):
     """How often and how long a GAN is trained, and what is harvested."""
 
     preset: Literal["dcgan-2023", "dcgan-small"]
@@ -38,7 +47,7 @@ class GeneratorSettings(_Settings):
     harvest_after: Annotated[int, Field(ge=0)]
 
 
-class Likeness(_Settings):
+class Likeness(Settings):
     """The floors of best SSIM at which sets of generated images are formed."""
 
     floors: tuple[Share, ...] = Field(min_length=1)
@@ -56,7 +65,7 @@ class Likeness(_Settings):
         return value
 
 
-class ClassifierSettings(_Settings):
+class ClassifierSettings(Settings):
     """The network and how long it is trained a fold."""
 
     preset: Literal["cnn-2023"]
@@ -80,7 +89,7 @@ class ClassifierSettings(_Settings):
         return self.epochs
 
 
-class Folds(_Settings):
+class Folds(Settings):
     """Cross-validation over training and validation images together."""
 
     count: Annotated[int, Field(ge=2, le=20)]
@@ -90,7 +99,7 @@ class Folds(_Settings):
     keep_patients_together: bool
 
 
-class Control(_Settings):
+class Control(Settings):
     """A second task that shows that the classifier works at all."""
 
     source: Annotated[str, Field(min_length=1)]
@@ -99,14 +108,14 @@ class Control(_Settings):
     top_up: bool
 
 
-class RealOrSynthetic(_Settings):
+class RealOrSynthetic(Settings):
     """How the classifier is trained to tell generated images from real ones."""
 
     classifier_seeds: Count
     epochs: Count
 
 
-class Protocol(_Settings):
+class Protocol(Settings):
     """All settings of a study."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -128,7 +137,7 @@ def names() -> tuple[str, ...]:
     )
 
 
-def load_protocol(name_or_path: str) -> Protocol:
+def load_protocol(name_or_path: str) -> "Protocol | Sound":
     """The protocol of this name, or the one in this TOML file.
 
     Raises:
@@ -154,47 +163,59 @@ def load_protocol(name_or_path: str) -> Protocol:
     return parse_protocol(text, str(path))
 
 
-def parse_protocol(text: str, origin: str) -> Protocol:
-    """The protocol in a TOML text; ``origin`` names it in messages.
+def parse_protocol(text: str, origin: str) -> "Protocol | Sound":
+    """The protocol in a TOML text; ``origin`` names it in messages. One with arms or a design is a sound study.
 
     Raises:
         InputError: the text is not TOML, or a key or value is wrong.
     """
+    from healthgan.protocol_sound import Sound
+
     try:
-        return Protocol.model_validate(tomllib.loads(text))
+        settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"The protocol '{origin}' is not valid TOML: {error}.") from None
+    shape: type[Protocol | Sound] = Sound if SOUND & set(settings) else Protocol
+    try:
+        return shape.model_validate(settings)
     except ValidationError as error:
-        raise InputError(f"The protocol '{origin}' is wrong: {_explain(error)}") from None
+        raise InputError(f"The protocol '{origin}' is wrong: {_explain(error, shape)}") from None
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, shape: type[BaseModel]) -> str:
     """The first fault in words, with the nearest valid key where a key is unknown."""
     unknown_first = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     first = unknown_first[0]
     place = ".".join(str(part) for part in first["loc"])
     more = f" ({error.error_count() - 1} more after it.)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        allowed = _keys_beside(first["loc"])
+        allowed = _keys_beside(first["loc"], shape)
         near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1, cutoff=0)
         return f"there is no key '{place}'. The nearest valid one is '{near[0]}'; all: {', '.join(allowed)}.{more}"
     if first["type"] == "missing":
         return f"the key '{place}' is missing.{more}"
+    if first["type"] == "value_error":  # the message names the value
+        return f"{place}{': ' * bool(place)}{first['msg'].removeprefix('Value error, ')}.{more}"
     return f"'{place}' is {first['input']!r}: {first['msg']}.{more}"
 
 
-def _keys_beside(place: tuple[str | int, ...]) -> list[str]:
+def _keys_beside(place: tuple[str | int, ...], shape: type[BaseModel]) -> list[str]:
     """The valid keys of the table in which the key at ``place`` stands."""
-    table: type[BaseModel] = Protocol
+    table = shape
     for part in place[:-1]:
-        inner = Control if part == "control" else table.model_fields[str(part)].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        table = inner
+        annotation = table.model_fields[str(part)].annotation
+        table = next(
+            inner
+            for inner in (
+                annotation,
+                *get_args(annotation),
+            )  # a table that may be absent is a union with None
+            if isinstance(inner, type) and issubclass(inner, BaseModel)
+        )
     return list(table.model_fields)
 
 
-def to_toml(protocol: Protocol) -> str:
+def to_toml(protocol: "Protocol | Sound") -> str:
     """The protocol as TOML that ``parse_protocol`` reads back to an equal object."""
     lines: list[str] = []
     tables: list[str] = []

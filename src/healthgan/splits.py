@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def split_collection(
     if set(collection) != {"train"}:
         raise InputError(f"'{collection.name}' is split already ({', '.join(collection)}).")
     images = collection["train"]
-    groups = _groups(images)
+    groups = together(images)
     classes = _memberships(images)
     counts = np.zeros((groups.max() + 1, classes.shape[1]), np.int64)
     np.add.at(counts, groups, classes)
@@ -179,7 +180,12 @@ def stratified_folds(
     return folds
 
 
-def pixel_hashes(images: ImageSet) -> list[bytes]:
+class _Pictures(Protocol):
+    @property
+    def pixels(self) -> NDArray[np.uint8]: ...
+
+
+def pixel_hashes(images: _Pictures) -> list[bytes]:
     """A 128-bit hash of each image's pixels: equal images have equal hashes."""
     pixels = np.ascontiguousarray(images.pixels)
     return [hashlib.blake2b(picture.data, digest_size=16).digest() for picture in pixels]
@@ -196,7 +202,7 @@ def _memberships(images: ImageSet) -> NDArray[np.bool_]:
     return np.equal.outer(images.labels, np.arange(len(images.class_names)))
 
 
-def _groups(images: ImageSet) -> NDArray[np.int64]:
+def together(images: ImageSet) -> NDArray[np.int64]:
     """(N,) numbers of what must stay together: images tied by a patient or by equal pixels."""
     first: dict[bytes, int] = {}
     pixels = np.array([first.setdefault(value, len(first)) for value in pixel_hashes(images)], np.int64)

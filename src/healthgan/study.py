@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +13,9 @@ from healthgan.executors import Job, Report, run_jobs
 from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.protocol import Control, Protocol, to_toml
+from healthgan.protocol_sound import Sound
 from healthgan.run import Record, RunFolder, environment, open_run
+from healthgan.sound.prepare import SoundStudy, prepare_sound
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
 from healthgan.task import Task, check_rare, make_task, top_up
@@ -35,23 +37,26 @@ class Request:
         seed: every random choice derives from it.
         synthetic: a file or folder of synthetic images of the rare class that take the generator's place; as in
             ``healthgan.sources.synthetic.load_synthetic``.
+        test: another source to test on as well, in sound studies.
     """
 
     source: str
-    protocol: Protocol
+    protocol: Protocol | Sound
     rare: str | None = None
     reference: str | None = None
     rare_count: int | None = None
     size: int | None = None
     seed: int = 0
     synthetic: str | None = None
+    test: str | None = None
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study whose images are read: its tasks, the facts about them, its jobs, and what images were brought."""
+    """A study after the published one, whose images are read: its tasks, the facts about them, its jobs, and what images were brought."""
 
     request: Request
+    protocol: Protocol
     task: Task
     control: Task | None
     facts: Record
@@ -64,13 +69,17 @@ class Study:
         return list(self.facts.get("synthetic", {}).get("warnings", []))
 
 
-def prepare(request: Request) -> Study:
+def prepare(request: Request) -> Study | SoundStudy:
     """Read the images and plan the jobs; nothing is written and nothing trained.
 
     Raises:
         InputError: the source, a class or a setting cannot be used.
     """
     protocol = request.protocol
+    if isinstance(protocol, Sound):
+        return prepare_sound(request, protocol)
+    if request.test is not None:
+        raise InputError("--test needs a sound protocol; the published study has none.")
     source = load(request.source, size=request.size, seed=request.seed)
     collection = in_splits(source, request.seed)
     collection, moved = keep_apart(collection) if protocol.data.keep_patients_apart else (collection, {})
@@ -86,7 +95,7 @@ def prepare(request: Request) -> Study:
     facts: Record = {"key": "task", "kind": "task", "main": task_facts(collection, task), "removed": moved}
     control = None
     if protocol.control is not None:
-        control, facts["control"] = _control(request, protocol.control, task)
+        control, facts["control"] = _control(request, protocol, protocol.control, task)
     brought = None
     if request.synthetic is not None:
         brought, facts["synthetic"] = read_brought(
@@ -100,10 +109,10 @@ def prepare(request: Request) -> Study:
                 "seed_matters": tuple(source) == ("train",) or request.source == "phantom",
             },
         )
-    return Study(request, task, control, facts, tuple(plan(protocol, brought is not None)), brought)
+    return Study(request, protocol, task, control, facts, tuple(plan(protocol, brought is not None)), brought)
 
 
-def _control(request: Request, settings: Control, task: Task) -> tuple[Task, Record]:
+def _control(request: Request, protocol: Protocol, settings: Control, task: Task) -> tuple[Task, Record]:
     """The control's task and the facts about it."""
     collection = in_splits(load(settings.source, size=request.size, seed=request.seed), request.seed)
     control = make_task(
@@ -111,7 +120,7 @@ def _control(request: Request, settings: Control, task: Task) -> tuple[Task, Rec
         rare=settings.rare,
         reference=settings.reference,
         rare_count=None,
-        order=request.protocol.data.balance,
+        order=protocol.data.balance,
         seed=request.seed,
     )
     if settings.top_up:
@@ -147,7 +156,7 @@ def plan(protocol: Protocol, brought: bool = False) -> list[Job]:
 
 
 def run(
-    study: Study,
+    study: Study | SoundStudy,
     out: Path,
     *,
     device: str,
@@ -183,29 +192,49 @@ def run(
         **environment(),
     }
     with open_run(out, settings_toml(study), manifest) as folder:
-        from healthgan.jobs import Context, do_job
-
         finished = _finished(folder, study)
         for record in finished.values():
             on_record(record)
-        context = Context(
-            protocol=study.request.protocol,
-            folder=folder,
-            task=study.task,
-            control=study.control,
-            brought=study.brought,
-            seed=study.request.seed,
-            device=device,
-            workers=workers,
-            checkpoint_seconds=checkpoint_seconds,
-        )
-        for record in run_jobs(list(study.jobs), set(finished), do_job, context, workers, report):
+        for record in _work(study, set(finished), folder, device, workers, report, checkpoint_seconds):
             folder.append(record)
             on_record(record)
     return out
 
 
-def settings_toml(study: Study) -> str:
+def _work(
+    study: Study | SoundStudy,
+    finished: set[str],
+    folder: RunFolder,
+    device: str,
+    workers: int,
+    report: Report,
+    checkpoint_seconds: float,
+) -> Iterator[Record]:
+    """The records of the jobs that are left, as they end."""
+    from healthgan.jobs import Context, do_job
+    from healthgan.sound.context import SoundContext
+    from healthgan.sound.jobs import do_sound_job
+
+    jobs = list(study.jobs)
+    if isinstance(study, SoundStudy):
+        sound = SoundContext(study, folder, device, checkpoint_seconds)
+        yield from run_jobs(jobs, finished, do_sound_job, sound, workers, report)
+        return
+    context = Context(
+        protocol=study.protocol,
+        folder=folder,
+        task=study.task,
+        control=study.control,
+        brought=study.brought,
+        seed=study.request.seed,
+        device=device,
+        workers=workers,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    yield from run_jobs(jobs, finished, do_job, context, workers, report)
+
+
+def settings_toml(study: Study | SoundStudy) -> str:
     """The resolved settings as TOML: the request, then the protocol. Equal settings mean the same study."""
     request = study.request
     asked = {
@@ -218,12 +247,16 @@ def settings_toml(study: Study) -> str:
         "seed": request.seed,
         "data": study.facts["main"]["digest"],
     }
-    if study.control is not None:
+    if isinstance(study, SoundStudy):
+        asked |= {"design": study.design}
+        named = {name: study.facts[name] for name in ("external", "other", "onward")}
+        asked |= {name: facts["digest"] for name, facts in named.items() if facts is not None}
+    elif study.control is not None:
         asked["control_data"] = study.facts["control"]["digest"]
     if study.brought is not None:
         asked["synthetic"] = study.facts["synthetic"]["digest"]
     lines = [f"{key} = {value if isinstance(value, int) else _quoted(value)}" for key, value in asked.items()]
-    return to_toml(request.protocol) + "\n[study]\n" + "\n".join(lines) + "\n"
+    return to_toml(study.protocol) + "\n[study]\n" + "\n".join(lines) + "\n"
 
 
 def code_digest() -> str:
@@ -235,7 +268,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _finished(folder: RunFolder, study: Study) -> dict[str, Record]:
+def _finished(folder: RunFolder, study: Study | SoundStudy) -> dict[str, Record]:
     """The finished jobs' records by key; the first record of a run tells what its task is."""
     finished = folder.finished()
     if "task" not in finished:

@@ -98,10 +98,7 @@ def make_task(
     Raises:
         InputError: a class is unknown or missing in a split, or there are too few images.
     """
-    rare_name = _rare_name(collection, rare)
-    reference_name = _reference_name(collection, reference)
-    if rare_name == reference_name:
-        raise InputError(f"'{rare_name}' is given as rare and as reference class. Give two different ones.")
+    rare_name, reference_name = class_pair(collection, rare, reference)
     rares, references, seen = {}, {}, 0
     for split in SPLITS:
         images = collection[split]
@@ -122,6 +119,19 @@ def make_task(
             split: members.take(rng.permutation(len(members))) for split, members in references.items()
         }
     return Task(collection.name, rare_name, reference_name, rares, references)
+
+
+def class_pair(collection: Collection, rare: str | None, reference: str | None) -> tuple[str, str]:
+    """The names of the rare and of the reference class, defaults filled in as ``make_task`` does.
+
+    Raises:
+        InputError: a class is unknown, or both are the same.
+    """
+    rare_name = _rare_name(collection, rare)
+    reference_name = _reference_name(collection, reference)
+    if rare_name == reference_name:
+        raise InputError(f"'{rare_name}' is given as rare and as reference class. Give two different ones.")
+    return rare_name, reference_name
 
 
 def check_rare(task: Task) -> None:

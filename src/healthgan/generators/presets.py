@@ -50,6 +50,7 @@ class DiffusionGenerator:
         seed: decides everything random in training.
         device: ``cpu`` or ``cuda``.
         checkpoint: file for the state of an unfinished training, to go on from.
+        checkpoint_seconds: how often it is written.
         progress: told at every check.
     """
 
@@ -60,10 +61,11 @@ class DiffusionGenerator:
         seed: int = 0,
         device: str = "cpu",
         checkpoint: Path | None = None,
+        checkpoint_seconds: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
         self.settings, self.seed, self.device = settings, seed, device
-        self.checkpoint, self.progress = checkpoint, progress
+        self.checkpoint, self.checkpoint_seconds, self.progress = checkpoint, checkpoint_seconds, progress
         self.trained: Diffusion | None = None
 
     def fit(
@@ -82,6 +84,7 @@ class DiffusionGenerator:
             seed=self.seed,
             device=torch.device(self.device),
             checkpoint=self.checkpoint,
+            checkpoint_seconds=self.checkpoint_seconds,
             progress=None if report is None else lambda step, facts: report(step, self.settings.steps, facts),
         )
         return self

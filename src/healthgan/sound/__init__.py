@@ -1,0 +1,1 @@
+"""The sound comparison: its cells, its jobs and what a worker does for each."""

@@ -1,0 +1,288 @@
+"""What a worker does for each kind of job of a sound study. No job of training sees a label of a test image."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from healthgan.arms import Materials, NothingKeptError, Training, make_training, onward
+from healthgan.classifiers.recipes import digest
+from healthgan.classifiers.train import train
+from healthgan.executors import Job, Report, Result, Step
+from healthgan.files import write_text
+from healthgan.generators.interface import check_generated
+from healthgan.generators.measure import measure_generator
+from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
+from healthgan.generators.store import load_generator, save_generator
+from healthgan.images import Split
+from healthgan.jobs import save_npz, seed_for
+from healthgan.likeness import Band, Judged, calibrate, judge
+from healthgan.protocol_sound import BOTH_CLASSES
+from healthgan.sound.context import (
+    SoundContext,
+    band_file,
+    generator_file,
+    held_against,
+    kept_by,
+    materials_of,
+    patients_known,
+    pool_file,
+    task_of,
+    training_settings,
+)
+from healthgan.sound.plan import ONWARD
+from healthgan.task import Members, Task
+
+REFERENCE, RARE = 0, 1
+"""Class numbers of the generators."""
+
+QUALITY_STEPS, QUALITY_STAGES = 2000, 20
+"""Steps of each classifier that measures fidelity, and how many stages that has, about."""
+HELD_OUT: tuple[Split, ...] = ("val", "test")
+JUDGES = 3
+"""Classifiers that judge class faithfulness."""
+
+
+def do_sound_job(context: SoundContext, job: Job, report: Report) -> Result:
+    """Do one job and give its record, without the key and the times."""
+    torch.set_num_threads(1)
+    return WORK[job.kind](context, job, report)
+
+
+def _generator(context: SoundContext, job: Job, report: Report) -> Result:
+    cell, number = str(job.parameters["cell"]), int(job.parameters["number"])
+    task = task_of(context, cell)
+    settings = DIFFUSION[context.protocol.generator.preset]
+    name = generator_file(cell, number)
+    generator = DiffusionGenerator(
+        settings,
+        seed=seed_for(context.seed, job.key),
+        device=context.device,
+        checkpoint=context.folder.artifact(name.replace(".safetensors", ".checkpoint.safetensors")),
+        checkpoint_seconds=context.checkpoint_seconds,
+        progress=lambda done, total, facts: report(Step(job.key, done, total, facts)),
+    )
+    reals = [task.references["train"], task.rares["train"]]
+    generator.fit(
+        np.concatenate([members.pixels for members in reals]),
+        np.repeat(np.array([REFERENCE, RARE]), [len(members) for members in reals]),
+        np.concatenate([members.patient for members in reals]),
+    )
+    assert generator.trained is not None
+    save_generator(generator, {}, context.folder.artifact(name))
+    checks = [
+        {
+            key: None if isinstance(value, float) and np.isnan(value) else value
+            for key, value in asdict(check).items()
+        }
+        for check in generator.trained.checks
+    ]
+    return {
+        **_place(job),
+        "generator": number,
+        "images": {"rare": len(reals[1]), "reference": len(reals[0])},
+        "chosen": generator.trained.chosen,
+        "stopped": generator.trained.stopped or None,
+        "checks": checks,
+        "artifacts": context.folder.hashes([name]),
+    }
+
+
+def _band(context: SoundContext, job: Job, report: Report) -> Result:
+    """The likeness bands of both classes, from real training images alone."""
+    task = task_of(context, str(job.parameters["cell"]))
+    known = patients_known(context)
+    bands = {}
+    for done, (name, members) in enumerate(
+        (("rare", task.rares["train"]), ("reference", held_against(context, task))), start=1
+    ):
+        bands[name] = asdict(calibrate(members.pixels, members.patient if known else None))
+        report(Step(job.key, done, 2, {}))
+    name = band_file(str(job.parameters["cell"]))
+    write_text(context.folder.artifact(name), json.dumps(bands))
+    return {**_place(job), **bands, "artifacts": context.folder.hashes([name])}
+
+
+def _pool(context: SoundContext, job: Job, report: Report) -> Result:
+    """Synthetic images of both classes with what the band, the floor and a classifier say of each."""
+    cell, number = str(job.parameters["cell"]), int(job.parameters["number"])
+    task, protocol = task_of(context, cell), context.protocol
+    arrays: dict[str, NDArray[Any]] = {}
+    record: Result = {**_place(job), "generator": number, "rare": None, "reference": None}
+    bands = json.loads(context.folder.artifact(band_file(cell)).read_text("utf-8"))
+    made = _candidates(context, cell, number, seed_for(context.seed, job.key))
+    reals = {"rare": task.rares["train"], "reference": held_against(context, task)}
+    for done, (name, images) in enumerate(made.items(), start=1):
+        judged = judge(images, reals[name].pixels, Band(**bands[name]))
+        faithful = np.full(len(images), np.nan, np.float32)
+        if name == "rare" and "faithful-50" in context.study.arms:
+            faithful = _faithful(context, task, images, job)
+        kept = kept_by(judged.verdict, judged.likeness, faithful, protocol.generator.floor)
+        arrays |= _of_class(name, images, judged, faithful, reals[name])
+        record[name] = {
+            "candidates": len(images),
+            "verdicts": judged.counts(),
+            "kept": {rule: int(found.sum()) for rule, found in kept.items()},
+        }
+        report(Step(job.key, done, len(made), {}))
+    file = pool_file(cell, number)
+    save_npz(context.folder.artifact(file), **arrays)
+    return record | {"artifacts": context.folder.hashes([file])}
+
+
+def _candidates(context: SoundContext, cell: str, number: int, seed: int) -> dict[str, NDArray[np.uint8]]:
+    """Images by class, from the generator or as they were brought; the reference class only where an arm needs it."""
+    study, protocol = context.study, context.protocol
+    if study.brought is not None:
+        return {"rare": study.brought.pixels}
+    generator = load_generator(
+        context.folder.artifact(generator_file(cell, number)), context.device
+    ).generator
+    count, shape = protocol.generator.candidates, study.task.rares["train"].pixels.shape[1:]
+    wanted = {"rare": RARE}
+    if BOTH_CLASSES & set(study.arms):
+        wanted["reference"] = REFERENCE
+    return {
+        name: check_generated(generator.sample(count, label, seed), n=count, shape=shape)
+        for name, label in wanted.items()
+    }
+
+
+def _faithful(context: SoundContext, task: Task, images: NDArray[np.uint8], job: Job) -> NDArray[np.float32]:
+    """Mean probability of the rare class, by classifiers trained on the real training images."""
+    materials = Materials(task.rares["train"].pixels, task.references["train"].pixels)
+    settings = training_settings(context.protocol)
+    scores = []
+    for number in range(JUDGES):
+        training = make_training(
+            "real", materials, settings, seed_for(context.seed, f"{job.key}/judge/{number}")
+        )
+        logits = train(training.recipe, training.pool, torch.device(context.device)).predict(images)
+        scores.append(1 / (1 + np.exp(-logits)))
+    mean: NDArray[np.float32] = np.mean(scores, axis=0).astype(np.float32)
+    return mean
+
+
+def _of_class(
+    name: str, images: NDArray[np.uint8], judged: Judged, faithful: NDArray[np.float32], reals: Members
+) -> dict[str, NDArray[Any]]:
+    nearest = np.where(judged.nearest < 0, -1, reals.image[judged.nearest])
+    values: dict[str, NDArray[Any]] = {
+        "images": images,
+        "verdict": judged.verdict,
+        "likeness": judged.likeness,
+        "nearest": nearest,
+        "faithful": faithful,
+    }
+    return {f"{name}_{key}": value for key, value in values.items()}
+
+
+def _quality(context: SoundContext, job: Job, report: Report) -> Result:
+    """Fidelity and privacy of the first generator, against the validation images, which decide nothing."""
+    cell, done = str(job.parameters["cell"]), itertools.count(1)
+    found = measure_generator(
+        load_generator(context.folder.artifact(generator_file(cell, 0)), context.device).generator,
+        task_of(context, cell),
+        patients_known=patients_known(context),
+        both=True,
+        seed=seed_for(context.seed, job.key) % 2**31,
+        device=context.device,
+        steps=QUALITY_STEPS,
+        progress=lambda _: report(Step(job.key, next(done), QUALITY_STAGES, {})),
+    )
+    return {**_place(job), **found, "artifacts": {}}
+
+
+def _truth(context: SoundContext, job: Job, report: Report) -> Result:
+    """Labels and patients of what is judged. Nothing but the report reads them."""
+    cell = str(job.parameters["cell"])
+    task = task_of(context, cell)
+    rares, references = len(task.rares["train"]), len(task.references["train"])
+    arrays: dict[str, NDArray[Any]] = {"prevalence": np.array(rares / (rares + references))}
+    record: Result = {**_place(job), "prevalence": rares / (rares + references)}
+    sets: dict[str, tuple[Members, Members]] = {
+        split: (task.rares[split], task.references[split]) for split in HELD_OUT
+    }
+    external = context.study.external
+    if external is not None and cell != ONWARD:
+        sets["external"] = (external.rares, external.references)
+        arrays |= {f"external_column_{name}": values for name, values in external.columns.items()}
+    for name, pair in sets.items():
+        arrays[f"{name}_label"] = np.repeat(np.array([1, 0]), [len(members) for members in pair])
+        arrays[f"{name}_patient"] = np.concatenate([members.patient for members in pair])
+        arrays[f"{name}_image"] = np.concatenate([members.image for members in pair])
+        people = len(np.unique(arrays[f"{name}_patient"]))
+        record[name] = {"rare": len(pair[0]), "reference": len(pair[1]), "patients": people}
+    file = f"truth/{cell}.npz"
+    save_npz(context.folder.artifact(file), **arrays)
+    report(Step(job.key, 1, 1, {}))
+    return record | {"artifacts": context.folder.hashes([file])}
+
+
+def _fit(context: SoundContext, job: Job, report: Report) -> Result:
+    cell, arm, number = (job.parameters[name] for name in ("cell", "arm", "generator"))
+    record: Result = {**_place(job), "arm": arm, "generator": number, "seed": job.parameters["seed"]}
+    try:
+        training = _training(context, job)
+    except NothingKeptError as error:  # a finding about the generator, and no fault of the user's
+        return record | {"skipped": str(error), "artifacts": {}}
+    recipe = training.recipe
+    trained = train(
+        recipe,
+        training.pool,
+        torch.device(context.device),
+        lambda done: report(Step(job.key, done, recipe.steps, {})),
+    )
+    sets: dict[str, NDArray[np.uint8]] = {
+        str(split): _pictures(task_of(context, cell), split) for split in HELD_OUT
+    }
+    if context.study.external is not None and cell != ONWARD:
+        external = context.study.external
+        sets["external"] = np.concatenate([external.rares.pixels, external.references.pixels])
+    file = f"predictions/{job.key.replace('/', '-')}.npz"
+    save_npz(
+        context.folder.artifact(file), **{name: trained.predict(images) for name, images in sets.items()}
+    )
+    return record | {
+        "steps": recipe.steps,
+        "images": {"real": training.real, "synthetic": training.synthetic},
+        "training_digest": digest(recipe, training.pool),
+        "weights_digest": trained.digest,
+        "artifacts": context.folder.hashes([file]),
+    }
+
+
+def _training(context: SoundContext, job: Job) -> Training:
+    """The recipe of a fit with its images."""
+    cell, arm, number = (job.parameters[name] for name in ("cell", "arm", "generator"))
+    settings, seed = training_settings(context.protocol), seed_for(context.seed, job.key)
+    if cell != ONWARD:
+        return make_training(arm, materials_of(context, cell, arm, number), settings, seed)
+    second = task_of(context, ONWARD)
+    reals = Materials(second.rares["train"].pixels, second.references["train"].pixels)
+    first = materials_of(context, "main", "real" if arm == "scratch" else arm, number)
+    return onward(None if arm == "scratch" else arm, first, reals, settings, seed)
+
+
+WORK: dict[str, Callable[[SoundContext, Job, Report], Result]] = {
+    "generator": _generator,
+    "band": _band,
+    "pool": _pool,
+    "quality": _quality,
+    "truth": _truth,
+    "fit": _fit,
+}
+
+
+def _pictures(task: Task, split: Split) -> NDArray[np.uint8]:
+    """All images of a split, rare ones first, as in the truth."""
+    return np.concatenate([task.rares[split].pixels, task.references[split].pixels])
+
+
+def _place(job: Job) -> Result:
+    return {"cell": job.parameters["cell"]}

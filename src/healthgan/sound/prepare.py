@@ -1,0 +1,290 @@
+"""Read the images of a sound study and plan its jobs; nothing is trained."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from healthgan.arms.available import why_not
+from healthgan.errors import InputError
+from healthgan.executors import Job
+from healthgan.facts import collection_digest, task_facts
+from healthgan.generators.brought import Brought, read_brought
+from healthgan.images import SPLITS, Collection, Split
+from healthgan.protocol_sound import BOTH_CLASSES, Onward, Sound
+from healthgan.sound.cells import (
+    Cell,
+    Classes,
+    all_in_one,
+    cell_task,
+    external_members,
+    fold_collection,
+    held_back,
+    other_findings,
+    plan_cells,
+)
+from healthgan.sound.plan import ONWARD, plan_jobs
+from healthgan.sources import load
+from healthgan.splits import in_splits, keep_apart, pixel_hashes
+from healthgan.task import Members, Task, check_rare, class_pair, make_task
+
+if TYPE_CHECKING:
+    from healthgan.study import Request
+
+
+@dataclass(frozen=True)
+class External:
+    """A test set from elsewhere.
+
+    Attributes:
+        rares: its rare images.
+        references: its reference images.
+        columns: further facts, rare images first.
+    """
+
+    rares: Members
+    references: Members
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SoundStudy:
+    """A sound study whose images are read.
+
+    Attributes:
+        request: what the user asked for.
+        protocol: its settings.
+        design: ``own-test``, ``cross-validation`` or ``tuning``.
+        collection: in three splits; in ``train`` alone for a cross-validation.
+        classes: the task.
+        task: of the first cell.
+        cells: training and test parts.
+        arms: that run, in order.
+        facts: the record of the task.
+        jobs: in an order in which they can be done.
+        brought: synthetic images from elsewhere.
+        external: a test set from elsewhere.
+        other: rare and reference training images of another source.
+        onward: the task of the second question.
+    """
+
+    request: "Request"
+    protocol: Sound
+    design: str
+    collection: Collection
+    classes: Classes
+    task: Task
+    cells: tuple[Cell, ...]
+    arms: tuple[str, ...]
+    facts: dict[str, Any]
+    jobs: tuple[Job, ...]
+    brought: Brought | None
+    external: External | None
+    other: tuple[Members, Members] | None
+    onward: Task | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the synthetic images that were brought."""
+        return list(self.facts.get("synthetic", {}).get("warnings", []))
+
+
+def prepare_sound(request: "Request", protocol: Sound) -> SoundStudy:
+    """Read all images and plan the jobs.
+
+    Raises:
+        InputError: a source, a class or a setting cannot be used.
+    """
+    source = load(request.source, size=request.size, seed=request.seed)
+    design = _design(protocol, source)
+    collection, moved = _divided(source, design, request.seed)
+    rare, reference = class_pair(collection, request.rare, request.reference)
+    rare_count = request.rare_count or protocol.images.rare_count
+    classes = Classes(rare, reference, rare_count, request.seed)
+    first = plan_cells(protocol.design, design, None, rare_count, 0)[0]
+    task = cell_task(collection, classes, protocol.design, first)
+    check_rare(task)
+    cells = plan_cells(protocol.design, design, protocol.curve, rare_count, len(task.rares["train"]))
+    facts: dict[str, Any] = {"key": "task", "kind": "task"}
+    facts["main"] = task_facts(_first(collection, classes, protocol, first), task)
+    facts["main"]["digest"] = collection_digest(collection)
+    facts["removed"] = moved
+    brought = None
+    if request.synthetic is not None:
+        brought, facts["synthetic"] = _brought(request, source, collection, task, first)
+    other, facts["other"] = _other(request, protocol)
+    onward, facts["onward"] = _onward(request, protocol.onward, task)
+    external, facts["external"] = _external(request, collection, task)
+    arms, left_out = _arms(protocol, collection, classes, task, first, brought is not None)
+    if onward is not None:
+        cells.append(Cell(ONWARD, "onward"))
+    facts |= {"cells": [cell.facts() for cell in cells], "arms": list(arms), "left_out": left_out}
+    return SoundStudy(
+        request,
+        protocol,
+        design,
+        collection,
+        classes,
+        task,
+        tuple(cells),
+        arms,
+        facts,
+        tuple(plan_jobs(protocol, cells, arms, brought is not None)),
+        brought,
+        external,
+        other,
+        onward,
+    )
+
+
+def _design(protocol: Sound, source: Collection) -> str:
+    kind = protocol.design.kind
+    split = "test" in source.splits
+    if kind == "auto":
+        kind = "own-test" if split else "cross-validation"
+    if kind == "own-test" and not split:
+        raise InputError(
+            f'\'{source.name}\' has no test split of its own. Take design.kind = "cross-validation" or "auto".'
+        )
+    if kind != "own-test" and (protocol.onward is not None):
+        raise InputError(
+            "The second question ([onward]) needs a source with a test split. Leave the table out."
+        )
+    return kind
+
+
+def _divided(source: Collection, design: str, seed: int) -> tuple[Collection, dict[Split, dict[str, int]]]:
+    """Three splits that share nothing, or everything in one; a test split is dropped before tuning."""
+    if design == "own-test":
+        return keep_apart(in_splits(source, seed))
+    if tuple(source) == ("train",):
+        return source, {}
+    kept, moved = keep_apart(source)
+    splits: tuple[Split, ...] = ("train", "val") if design == "tuning" else SPLITS
+    return all_in_one(kept, splits), {split: lost for split, lost in moved.items() if split in splits}
+
+
+def _first(collection: Collection, classes: Classes, protocol: Sound, cell: Cell) -> Collection:
+    if cell.kind != "fold":
+        return collection
+    return fold_collection(collection, classes, protocol.design.folds, cell.repeat or 0, cell.fold or 0)
+
+
+def _arms(
+    protocol: Sound, collection: Collection, classes: Classes, task: Task, cell: Cell, brought: bool
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The arms that can run, and why others can't."""
+    fresh = held_back(collection, task, cell, classes, protocol.design) is not None
+    findings = other_findings(collection, task, cell, classes, protocol.design) is not None
+    left_out = {}
+    for arm in protocol.arms.all:
+        reason = why_not(arm, fresh=fresh, findings=findings, other=protocol.other is not None)
+        if brought and arm in BOTH_CLASSES:
+            reason = "the synthetic images that were brought are of the rare class only"
+        if reason:
+            left_out[arm] = reason
+    return tuple(arm for arm in protocol.arms.all if arm not in left_out), left_out
+
+
+def _brought(
+    request: "Request", source: Collection, collection: Collection, task: Task, cell: Cell
+) -> tuple[Brought, dict[str, Any]]:
+    if cell.kind == "fold":
+        raise InputError(
+            "Synthetic images from elsewhere were made from some training images; a cross-validation would test on those "
+            "same images. Give a source with a test split of its own (folders train, val and test, or a column 'split')."
+        )
+    return read_brought(
+        str(request.synthetic),
+        task,
+        size=request.size,
+        patients_known=collection["train"].patients is not None,
+        origin={
+            "md5": source.md5,
+            "seed": request.seed,
+            "seed_matters": tuple(source) == ("train",) or request.source == "phantom",
+        },
+    )
+
+
+def _other(
+    request: "Request", protocol: Sound
+) -> tuple[tuple[Members, Members] | None, dict[str, Any] | None]:
+    """Training images of another source."""
+    if protocol.other is None:
+        return None, None
+    asked = protocol.other
+    collection = in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed)
+    task = make_task(
+        collection,
+        rare=asked.rare,
+        reference=asked.reference,
+        rare_count=None,
+        order="first",
+        seed=request.seed,
+    )
+    return (task.rares["train"], task.references["train"]), task_facts(collection, task)
+
+
+def _onward(
+    request: "Request", asked: Onward | None, main: Task
+) -> tuple[Task | None, dict[str, Any] | None]:
+    if asked is None:
+        return None, None
+    collection, _ = keep_apart(
+        in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed)
+    )
+    task = make_task(
+        collection,
+        rare=asked.rare,
+        reference=asked.reference,
+        rare_count=None,
+        order="first",
+        seed=request.seed,
+    )
+    _same_shape(task.rares["train"], main, asked.source)
+    return task, task_facts(collection, task)
+
+
+def _external(
+    request: "Request", collection: Collection, task: Task
+) -> tuple[External | None, dict[str, Any] | None]:
+    """The test set from elsewhere, without pictures that this study trains on."""
+    if request.test is None:
+        return None, None
+    source = load(request.test, size=request.size, seed=request.seed)
+    rares, references, columns = external_members(source, task.rare, task.reference)
+    _same_shape(rares, task, source.name)
+    known = {value for split in collection for value in pixel_hashes(collection[split])}
+    stays = [
+        np.array([value not in known for value in pixel_hashes(members)], bool)
+        for members in (rares, references)
+    ]
+    if not all(found.any() for found in stays):
+        raise InputError(f"All test images of a class in '{source.name}' stand in '{collection.name}' too.")
+    both = np.concatenate(stays)
+    kept = External(
+        rares.take(np.flatnonzero(stays[0])),
+        references.take(np.flatnonzero(stays[1])),
+        {name: values[both] for name, values in columns.items()},
+    )
+    facts = {
+        "source": source.name,
+        "md5": source.md5,
+        "digest": collection_digest(source),
+        "rare": len(kept.rares),
+        "reference": len(kept.references),
+        "patients_known": any(source[split].patients is not None for split in source),
+        "columns": sorted(columns),
+        "dropped": int((~both).sum()),
+    }
+    return kept, facts
+
+
+def _same_shape(members: Members, task: Task, name: str) -> None:
+    ours, theirs = task.rares["train"].pixels.shape[1:], members.pixels.shape[1:]
+    if ours != theirs:
+        raise InputError(
+            f"'{name}' has images of {theirs} (height, width, channels), '{task.source}' of {ours}; they must be equal. "
+            "Bring both to one size with --size N."
+        )
