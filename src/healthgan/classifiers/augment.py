@@ -60,7 +60,10 @@ def _affine(drawn: Tensor, strengths: Augmentation, aspect: float) -> Tensor:
 def _resampled(images: Tensor, affine: Tensor) -> Tensor:
     """Bilinear, at the places that the maps point to."""
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    found = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    if images.is_contiguous(memory_format=torch.channels_last):
+        return found.contiguous(memory_format=torch.channels_last)
+    return found
 
 
 def _relit(images: Tensor, drawn: Tensor, strengths: Augmentation) -> Tensor:

@@ -254,6 +254,8 @@ def _imported(name: str, channels: int, size: tuple[int, int], outputs: int) -> 
         ) from error
     if not isinstance(module, nn.Module):
         raise InputError(f"'{name}' gives a {type(module).__name__}; it must give an nn.Module. Mend it.")
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise InputError(f"The network '{name}' has no parameter that could be trained. Mend it.")
     return Imported(module, name)
 
 

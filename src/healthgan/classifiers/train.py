@@ -214,13 +214,13 @@ def _chunks(
         x = x.view(*index.shape, *x.shape[1:])
         y = labels[index[:, : phase.labelled]].to(pool.device)
         if phase.mixup:
-            x, y = _mixed(x, y, phase.mixup, mixing)
+            x, y = mixed(x, y, phase.mixup, mixing)
         used = ~y.isnan()
         weight = phase.class_weights[0] * used / used.sum(dim=(1, 2), keepdim=True).clamp(min=1)
         yield list(x.unbind()), list(y.nan_to_num(0.0).unbind()), list(weight.unbind())
 
 
-def _mixed(x: Tensor, y: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def mixed(x: Tensor, y: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """The labelled images (S, b, …) of S batches, each mixed with another of its batch; one λ ~ Beta(α, α) a pair."""
     steps, labelled = y.shape[:2]
     other = torch.from_numpy(rng.random((steps, labelled)).argsort(axis=1)).to(x.device)
