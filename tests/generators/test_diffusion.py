@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 from healthgan.errors import InputError
 from healthgan.generators import fit_diffusion as module
 from healthgan.generators.diffusion import BLOCK, Diffusion, Settings, sample
+from healthgan.generators.diffusion_state import held_out, restore, save, start
 from healthgan.generators.fit_diffusion import fit_diffusion
+from healthgan.generators.unet import UNet
 
 CPU = torch.device("cpu")
 TINY = Settings(steps=40, batch=16, width=16, checks=4)
@@ -62,11 +64,11 @@ def test_the_checkpoint_with_the_least_held_out_loss_is_kept(trained) -> None:
 
 def test_held_out_patients_are_not_trained_on() -> None:
     images, labels, patients = pictures()
-    held = module._held_out(labels, patients, 8, 0)
+    held = held_out(labels, patients, 8, 0)
     assert set(patients[held]).isdisjoint(patients[~held])
     for label in (0, 1):
         assert len(np.unique(patients[held & (labels == label)])) == 3  # one in eight of 24
-    state = module._start(images, labels, patients, TINY, 0, CPU)
+    state = start(images, labels, patients, TINY, 0, CPU)
     assert len(state.pool) == (~held).sum()
     pool = {image.tobytes() for image in state.pool.numpy()}
     assert pool.isdisjoint(image.tobytes() for image in images[held])
@@ -114,7 +116,7 @@ def test_equal_seeds_train_equal_generators_and_others_do_not() -> None:
 def test_a_class_is_drawn_by_the_square_root_of_its_size() -> None:
     images, labels, _ = pictures(100)
     keep = np.r_[0:100, 100:125]
-    state = module._start(images[keep], labels[keep], None, replace(TINY, heldout=200), 0, CPU)
+    state = start(images[keep], labels[keep], None, replace(TINY, heldout=200), 0, CPU)
     assert state.shares.tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
@@ -132,7 +134,7 @@ def test_divergence_ends_with_the_last_good_checkpoint(tmp_path) -> None:
     tensors["network/first.weight"][0, 0, 0, 0] = float("nan")
     save_file(tensors, file)
     found = train(checkpoint=file)
-    assert found.stopped.startswith("diverged at step ")
+    assert found.stopped == "diverged at step 30"
     assert found.chosen == 20
     assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())
 
@@ -144,7 +146,7 @@ def test_divergence_before_the_first_checkpoint_is_an_error() -> None:
 
 def test_collapse_is_seen() -> None:
     images, labels, patients = pictures()
-    state = module._start(images, labels, patients, TINY, 0, CPU)
+    state = start(images, labels, patients, TINY, 0, CPU)
     state.spread = 1e-3  # the sampler then ends near the mean, whatever the noise
     state.step = TINY.steps
     check = module._measure(state)
@@ -155,7 +157,7 @@ def test_collapse_is_seen() -> None:
 
 def test_weights_that_are_no_numbers_are_never_kept() -> None:
     images, labels, patients = pictures()
-    state = module._start(images, labels, patients, TINY, 0, CPU)
+    state = start(images, labels, patients, TINY, 0, CPU)
     with torch.no_grad():
         state.averaged.first.weight[0, 0, 0, 0] = float("nan")
     state.step = 10
@@ -183,17 +185,73 @@ def test_mirrored_training_images_only_where_asked_for() -> None:
     assert 0.2 < sides[1] < 0.8  # 5 standard errors of a half at n = 32 would be 0.44
 
 
+SOME = np.arange(4 * 16 * 16, dtype=np.uint8).reshape(4, 16, 16, 1)
+
+
 @pytest.mark.parametrize(
-    ("images", "labels", "message"),
+    ("images", "labels", "patients", "message"),
     [
-        (np.zeros((4, 16, 16, 1)), [0, 0, 1, 1], "float64"),
-        (np.zeros((4, 16, 16), np.uint8), [0, 0, 1, 1], "is needed"),
-        (np.zeros((4, 12, 16, 1), np.uint8), [0, 0, 1, 1], "16 to 224"),
-        (np.zeros((4, 16, 16, 1), np.uint8), [0, 0, 2, 2], "every class number"),
-        (np.zeros((4, 16, 16, 1), np.uint8), [0, 0, 1], "Each image needs a label"),
-        (np.zeros((4, 16, 16, 1), np.uint8), [0, 0, 1, 1], "constant"),
+        (SOME.astype(float), [0, 0, 1, 1], None, "float64"),
+        (SOME[..., 0], [0, 0, 1, 1], None, "is needed"),
+        (SOME[:, :12], [0, 0, 1, 1], None, "16 to 224"),
+        (SOME, [0, 0, 2, 2], None, "Every class number"),
+        (SOME, [0, 0, 10**15, 1], None, "Every class number"),
+        (SOME, [0, 0, 1], None, r"Labels are int64 \(3,\); each of the 4 images"),
+        (SOME, [0, 0, 1, -1], None, "a class number from 0"),
+        (SOME, [[0], [0], [1], [1]], None, r"Labels are int64 \(4, 1\)"),
+        (SOME, [0.0, 0.0, 1.0, 1.0], None, "Labels are float64"),
+        (SOME, [], None, r"Labels are float64 \(0,\)"),
+        (SOME[:0], [], None, "There is no image"),
+        (SOME, [0, 0, 1, 1], [1, 2, 3], r"Patients are of shape \(3,\); each of the 4 images"),
+        (np.full_like(SOME, 7), [0, 0, 1, 1], None, "constant"),
     ],
 )
-def test_bad_input_is_refused(images, labels, message) -> None:
+def test_bad_input_is_refused(images, labels, patients, message) -> None:
+    people = None if patients is None else np.array(patients)
     with pytest.raises(InputError, match=message):
-        fit_diffusion(images, np.array(labels), None, settings=TINY, seed=0, device=CPU)
+        fit_diffusion(images, np.array(labels), people, settings=TINY, seed=0, device=CPU)
+
+
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter:UserWarning")
+def test_a_state_goes_back_to_its_device_but_for_adams_step_counts(tmp_path) -> None:
+    """Adam reads them on the CPU; on a GPU it would wait for each. The device 'meta' stands in for one."""
+    images, labels, patients = pictures()
+    state = start(images, labels, patients, TINY, 0, CPU)
+    module._take_step(state)
+    save(state, tmp_path / "state")
+    meta = torch.device("meta")
+    other = start(images, labels, patients, TINY, 0, CPU)
+    networks = [UNet((16, 16), 1, 2, TINY.width, torch.Generator()).to(meta) for _ in range(2)]
+    other.network, other.averaged = networks
+    other.adam = torch.optim.Adam(networks[0].parameters(), foreach=True)
+    other.pool = other.pool.to(meta)
+    restore(other, tmp_path / "state")
+    entries = other.adam.state_dict()["state"].values()
+    assert len(entries) == len(list(networks[0].parameters()))
+    assert {(name, value.device.type) for entry in entries for name, value in entry.items()} == {
+        ("step", "cpu"),
+        ("exp_avg", "meta"),
+        ("exp_avg_sq", "meta"),
+    }
+    assert {float(entry["step"]) for entry in entries} == {1.0}
+    assert (other.sum.device, other.finite.device) == (meta, meta)
+
+
+def test_divergence_is_looked_for_now_and_then_and_named_by_its_step(monkeypatch) -> None:
+    """However seldom it is looked for, what is kept and what is said of it are the same."""
+    taken, seen = module._take_step, []
+
+    def spoil_at_13(state) -> None:
+        if state.step == 12:
+            state.network.first.weight.data[0, 0, 0, 0] = float("nan")
+        taken(state)
+        seen[-1] = state.step
+
+    monkeypatch.setattr(module, "_take_step", spoil_at_13)
+    for every in (1, 4, 50):
+        monkeypatch.setattr(module, "_LOOK_EVERY", every)
+        seen.append(0)
+        found = train()
+        assert (found.stopped, found.chosen, len(found.checks)) == ("diverged at step 13", 10, 1)
+        assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())
+    assert seen == [13, 16, 20]

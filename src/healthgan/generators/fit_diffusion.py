@@ -2,23 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from scipy import stats
-from torch import Tensor
 
 from healthgan.errors import InputError
-from healthgan.files import write_atomically
 from healthgan.generators import edm
 from healthgan.generators.diffusion import BLOCK, Check, Diffusion, Settings, scale
-from healthgan.generators.unet import UNet
-from healthgan.splits import stratified_folds
+from healthgan.generators.diffusion_state import State, restore, save, start
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called at every check with the number of steps done and what was measured."""
@@ -56,25 +50,27 @@ def fit_diffusion(
         progress: told at every check.
 
     Raises:
-        InputError: images or labels cannot be used, or the checkpoint is damaged.
+        InputError: images, labels or patients cannot be used, or the checkpoint is damaged.
         FloatingPointError: training diverged or collapsed before the first good checkpoint.
     """
-    _check(images, labels)
-    state = _start(images, labels, patients, settings, seed, device)
+    _check(images, labels, patients)
+    state = start(images, labels, patients, settings, seed, device)
     if checkpoint is not None and checkpoint.exists():
-        _restore(state, checkpoint)
+        restore(state, checkpoint)
     ends = {round(settings.steps * (number + 1) / settings.checks) for number in range(settings.checks)}
     written = time.monotonic()
     while state.step < settings.steps and not state.stopped:
         _take_step(state)
-        if not torch.isfinite(state.sum):
-            state.stopped = f"diverged at step {state.step}"
-        elif state.step in ends:
+        ending = state.step in ends
+        due = checkpoint is not None and time.monotonic() - written >= checkpoint_seconds
+        if (ending or due or state.step % _LOOK_EVERY == 0) and int(state.finite) < state.step:
+            state.stopped = f"diverged at step {int(state.finite) + 1}"
+        elif ending:
             measured = _measure(state)
             if progress is not None:
                 progress(state.step, {"training_loss": measured.training, "held_out_loss": measured.heldout})
-        if checkpoint is not None and time.monotonic() - written >= checkpoint_seconds and not state.stopped:
-            _save(state, checkpoint)
+        if checkpoint is not None and due and not state.stopped:
+            save(state, checkpoint)
             written = time.monotonic()
     if not state.best:
         raise FloatingPointError(
@@ -97,105 +93,37 @@ def fit_diffusion(
     )
 
 
+_LOOK_EVERY = (
+    50  # steps after which divergence is looked for; on a GPU each look waits for all steps before it
+)
 _COLLAPSED = 0.2  # of the spread of real images; real ones of other patients score about 1
-_HELD_MOST = 64  # held-out images of a class that are measured
-_LEVELS = 8  # noise levels they are measured at
+_LEVELS = 8  # noise levels that held-out images are measured at
 
 
-@dataclass
-class _State:
-    """A training under way; all that changes is in a checkpoint."""
-
-    settings: Settings
-    network: UNet
-    averaged: UNet
-    adam: torch.optim.Adam
-    rng: torch.Generator
-    pool: Tensor  # (N, H, W, C) uint8, training images
-    members: list[Tensor]  # positions of each class in the pool
-    shares: Tensor  # (classes,) chance of each class
-    held: list[Tensor]  # of each class (M, C, H, W) float32, held-out images
-    mean: float
-    spread: float
-    best: dict[str, Tensor]
-    checks: list[Check]
-    sum: Tensor  # of losses since the last check
-    step: int = 0
-    chosen: int = 0
-    stopped: str = ""
-
-
-def _check(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+def _check(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: NDArray[np.int64] | None) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise InputError(f"Images are {images.dtype} {images.shape}; uint8 (N, H, W, 1 or 3) is needed.")
     if min(images.shape[1:3]) < 16 or max(images.shape[1:3]) > 224:
         raise InputError(
             f"Images are {images.shape[1]}×{images.shape[2]}; 16 to 224 pixels a side are possible. Use --size."
         )
-    counts = np.bincount(labels)
-    if len(labels) != len(images) or counts.min() < 1:
-        raise InputError("Each image needs a label, and every class number up to the highest an image.")
+    if not len(images):
+        raise InputError("There is no image; a generator needs some of every class.")
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise InputError(
+            f"Labels are {labels.dtype} {labels.shape}; each of the {len(images)} images needs a class number from 0."
+        )
+    if len(np.unique(labels)) <= labels.max():
+        raise InputError("Every class number up to the highest needs an image.")
+    if patients is not None and patients.shape != (len(images),):
+        raise InputError(
+            f"Patients are of shape {patients.shape}; each of the {len(images)} images needs one, or None for all."
+        )
     if images.min() == images.max():
         raise InputError("All images are one constant grey; there is nothing to learn.")
 
 
-def _start(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    patients: NDArray[np.int64] | None,
-    settings: Settings,
-    seed: int,
-    device: torch.device,
-) -> _State:
-    rng = torch.Generator().manual_seed(seed)
-    size, classes = (images.shape[1], images.shape[2]), int(labels.max()) + 1
-
-    def build() -> UNet:
-        network = UNet(size, images.shape[3], classes, settings.width, rng)
-        return network.to(device)
-
-    held = _held_out(labels, patients, settings.heldout, seed)
-    pool = torch.from_numpy(images[~held]).to(device)
-    scaled = pool.float().div(127.5).sub(1)
-    mean, spread = float(scaled.mean()), float(scaled.std())
-    members = [torch.from_numpy(np.flatnonzero(labels[~held] == label)) for label in range(classes)]
-    shares = torch.tensor([len(found) for found in members], dtype=torch.float64).sqrt()
-    network, averaged = build(), build()
-    averaged.load_state_dict(network.state_dict())
-    return _State(
-        settings=settings,
-        network=network,
-        averaged=averaged.eval(),
-        adam=torch.optim.Adam(network.parameters(), settings.learning_rate, (0.9, 0.99), foreach=True),
-        rng=rng,
-        pool=pool,
-        members=members,
-        shares=shares / shares.sum(),
-        held=[
-            scale(torch.from_numpy(images[held & (labels == label)][:_HELD_MOST]).to(device), mean)
-            for label in range(classes)
-        ],
-        mean=mean,
-        spread=spread,
-        best={},
-        checks=[],
-        sum=torch.zeros((), device=device),
-    )
-
-
-def _held_out(
-    labels: NDArray[np.int64], patients: NDArray[np.int64] | None, one_in: int, seed: int
-) -> NDArray[np.bool_]:
-    """(N,) True for the images of one patient in ``one_in`` of every class; none where a class has too few."""
-    people = np.arange(len(labels)) if patients is None else patients
-    fewest = min(len(np.unique(people[labels == label])) for label in np.unique(labels))
-    if fewest < one_in:
-        return np.zeros(len(labels), bool)
-    held: NDArray[np.bool_] = stratified_folds(labels, patients, one_in, seed % 2**32) == 0
-    return held
-
-
-def _take_step(state: _State) -> None:
+def _take_step(state: State) -> None:
     settings, rng, device = state.settings, state.rng, state.pool.device
     done = state.step / settings.steps
     for group in state.adam.param_groups:
@@ -221,12 +149,13 @@ def _take_step(state: _State) -> None:
     state.adam.step()
     state.step += 1
     state.sum = state.sum + loss.detach()
+    state.finite += torch.isfinite(state.sum)  # once it is no number, a sum stays none
     keep = min(settings.average, state.step / (state.step + 9))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.averaged.parameters()), list(state.network.parameters()), 1 - keep)
 
 
-def _measure(state: _State) -> Check:
+def _measure(state: State) -> Check:
     """Measure the averaged weights; keep them if they are the best so far."""
     before = state.checks[-1].step if state.checks else 0
     check = Check(
@@ -251,7 +180,7 @@ def _measure(state: _State) -> Check:
     return check
 
 
-def _held_out_loss(state: _State) -> float:
+def _held_out_loss(state: State) -> float:
     """Mean over classes, images and eight noise levels (quantiles of those in training), with fixed noise."""
     if not all(len(images) for images in state.held):
         return float("nan")
@@ -270,7 +199,7 @@ def _held_out_loss(state: _State) -> float:
     return float(torch.stack(losses).mean())
 
 
-def _diversity(state: _State) -> float:
+def _diversity(state: State) -> float:
     """Mean distance between 32 rendered images of the smallest class, over that between real ones."""
     label = int(state.shares.argmin())
     shape = (BLOCK, state.pool.shape[3], *state.pool.shape[1:3])
@@ -283,57 +212,3 @@ def _diversity(state: _State) -> float:
     real = scale(state.pool[state.members[label][: 4 * BLOCK].to(state.pool.device)], state.mean)
     spreads = [torch.pdist(images.flatten(1)).mean() for images in (made, real)]
     return float(spreads[0] / spreads[1]) if float(spreads[1]) > 0 else 1.0
-
-
-def _save(state: _State, path: Path) -> None:
-    tensors = {
-        "rng": state.rng.get_state(),
-        "sum": state.sum,
-        "step": torch.tensor([state.step, state.chosen]),
-    }
-    tensors["checks"] = torch.tensor(
-        [[check.step, check.training, check.heldout, check.diversity] for check in state.checks],
-        dtype=torch.float64,
-    ).reshape(-1, 4)
-    parts = {
-        "network": state.network.state_dict(),
-        "averaged": state.averaged.state_dict(),
-        "best": state.best,
-        "adam": {
-            f"{number}.{name}": value
-            for number, entry in state.adam.state_dict()["state"].items()
-            for name, value in entry.items()
-        },
-    }
-    for part, found in parts.items():
-        tensors |= {f"{part}/{name}": value.contiguous().clone() for name, value in found.items()}
-    write_atomically(path, lambda file: save_file(tensors, file))
-
-
-def _restore(state: _State, path: Path) -> None:
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"The checkpoint '{path}' cannot be read ({error}). Remove it to train from the start."
-        ) from None
-
-    def part(name: str) -> dict[str, Tensor]:
-        return {
-            key.removeprefix(f"{name}/"): value.to(state.pool.device)
-            for key, value in tensors.items()
-            if key.startswith(f"{name}/")
-        }
-
-    state.network.load_state_dict(part("network"))
-    state.averaged.load_state_dict(part("averaged"))
-    state.best = part("best")
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in part("adam").items():
-        number, _, name = key.partition(".")
-        moments.setdefault(int(number), {})[name] = value
-    state.adam.load_state_dict({**state.adam.state_dict(), "state": moments})
-    state.rng.set_state(tensors["rng"])
-    state.sum = tensors["sum"].to(state.pool.device)
-    state.step, state.chosen = tensors["step"].tolist()
-    state.checks = [Check(int(row[0]), *row[1:]) for row in tensors["checks"].tolist()]
