@@ -3,6 +3,7 @@
 import csv
 import json
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,9 +32,7 @@ def test_the_plan_is_the_studys(run) -> None:
     assert sorted(run.planned) == sorted(job.key for job in studies.plan(run.protocol))
     assert run.missing == []
     alone = paper(control=None)
-    assert sorted(job.key for job in studies.plan(alone)) == sorted(
-        Run(run.folder, alone, {}, "", [], {}, ()).planned
-    )
+    assert sorted(job.key for job in studies.plan(alone)) == sorted(replace(run, protocol=alone).planned)
 
 
 def test_figure_1_counts_add_up(run) -> None:

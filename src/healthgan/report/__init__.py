@@ -23,14 +23,19 @@ def build(run: Path) -> Path:
     from healthgan.report.html import render
     from healthgan.report.published import published_for
     from healthgan.report.reading import read_run
+    from healthgan.report.sound.build import write_all
+    from healthgan.report.sound.reading import SoundRun
     from healthgan.report.tables import write_tables
 
     read = read_run(run)
-    published, comparison = published_for(read), compare(read)
     page = run / "report.html"
     try:
-        write_tables(read, run / "tables")
-        write_text(page, render(read, published, comparison, draw(read, published, comparison)))
+        if isinstance(read, SoundRun):
+            write_text(page, write_all(read))
+        else:
+            published, comparison = published_for(read), compare(read)
+            write_tables(read, run / "tables")
+            write_text(page, render(read, published, comparison, draw(read, published, comparison)))
     except OSError as error:
         raise InputError(
             f"The report cannot be written into '{run}': {error.strerror}. Make room there, or make it writable."

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from healthgan.report.reading import Run
+from healthgan.report.reading import Content
 from healthgan.run import Record
 from healthgan.terminal import plain
 
 
-def facts_of(run: Run) -> Record | None:
+def facts_of(run: Content) -> Record | None:
     """The record's facts about the images that were brought; None where none were, or nothing is known yet."""
     facts: Record | None = (run.task or {}).get("synthetic")
     return facts
 
 
-def warnings(run: Run) -> list[str]:
+def warnings(run: Content) -> list[str]:
     """What speaks against the images, the gravest first."""
     facts = facts_of(run)
     if facts is None:
@@ -28,7 +28,7 @@ def warnings(run: Run) -> list[str]:
     return found
 
 
-def origin(run: Run) -> str:
+def origin(run: Content) -> str:
     """Where the synthetic images come from, in a sentence or two; empty where the study made them."""
     facts = facts_of(run)
     if facts is None:
@@ -42,7 +42,7 @@ def origin(run: Run) -> str:
     )
 
 
-def details(run: Run) -> list[str]:
+def details(run: Content) -> list[str]:
     """Lines for the page's list of data: counts, digest, checks and what the card says."""
     facts = facts_of(run)
     if facts is None:

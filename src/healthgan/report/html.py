@@ -1,33 +1,19 @@
 """One self-contained page from a run's tables and figures."""
 
-import base64
-import re
-import time
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from healthgan import __version__
 from healthgan.report.brought import details, facts_of, warnings
 from healthgan.report.comparison import Comparison
 from healthgan.report.faults import find_faults
-from healthgan.report.figures import COLOURS, GRID, INK, MUTED
+from healthgan.report.page import data_uri, duration, environment, inline_svg, stylesheet
 from healthgan.report.pictures import Example, Strip, noise_picture, png, strip_labels, strip_png
 from healthgan.report.published import Published, Row
 from healthgan.report.reading import Run
 from healthgan.report.results import STAGES, figure_1, figure_2, figure_4, repeats
-from healthgan.report.words import answer, floor_text, interval, points, state, trend_text
-from healthgan.terminal import plain
+from healthgan.report.words import answer, points, state, trend_text
 
-VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--rule)",
-    **{colour: f"var(--{arm})" for arm, colour in COLOURS.items()},
-}
 KINDS = {
     "generator": "training the GAN",
     "likeness": "likeness",
@@ -55,46 +41,11 @@ class Material:
 
 def render(run: Run, published: Published, comparison: Comparison, material: Material) -> str:
     """The page as HTML text."""
-    folder = resources.files("healthgan.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return (
+        environment()
+        .get_template("template.html.j2")
+        .render(_view(run, published, comparison, material), style=stylesheet("style.css"))
     )
-    environment.filters |= {
-        "count": lambda value: "–" if value is None else f"{value:,}",
-        "percent": lambda value: "–" if value is None else f"{value:.1f}",
-        "exact": lambda value: "–" if value is None else f"{value:.3f}",
-        "floor": floor_text,
-        "points": points,
-        "prose": lambda text: re.sub(r" (%|=|±|points)|(?<=[=±]) ", "\u00a0\\1", text),
-        "plain": plain,
-        "estimate": lambda value: "–" if value is None else interval(value),
-    }
-    template = environment.from_string((folder / "template.html.j2").read_text("utf-8"))
-    style = (folder / "style.css").read_text("utf-8")
-    return template.render(_view(run, published, comparison, material), style=Markup(style))  # noqa: S704 - a file of the package
-
-
-def inline_svg(svg: str, name: str, label: str) -> Markup:
-    """A chart for a page: colours by the page's theme, width by its column, names of its own.
-
-    Args:
-        svg: a file of Matplotlib's, with nothing of the user's in it.
-        name: goes before every id, so that two charts do not share one.
-        label: read out to those who cannot see it.
-    """
-    body = svg[svg.index("<svg") :]
-    for colour, variable in VARIABLES.items():
-        body = body.replace(colour, variable)
-    for mark in (' id="', "url(#", 'href="#'):
-        body = body.replace(mark, f"{mark}{name}-")
-    body = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" ROLE>', body, count=1)
-    role = Markup('xmlns:xlink="http://www.w3.org/1999/xlink" role="img" aria-label="{}"').format(label)
-    return Markup(body.replace("ROLE", role, 1))  # noqa: S704 - our own drawing, no text of the user's
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """A file inside the page."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _view(run: Run, published: Published, comparison: Comparison, material: Material) -> Row:
@@ -216,15 +167,5 @@ def _times(run: Run) -> list[Row]:
             if record.get("kind") == kind and "time_seconds" in record
         ]
         if seconds:
-            rows.append({"title": title, "jobs": len(seconds), "time": _duration(sum(seconds))})
+            rows.append({"title": title, "jobs": len(seconds), "time": duration(sum(seconds))})
     return rows
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return (
-        time.strftime("%H h %M min", time.gmtime(seconds)) if seconds < 86400 else f"{seconds / 3600:.0f} h"
-    )

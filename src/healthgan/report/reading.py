@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,12 @@ from pydantic import ValidationError
 
 from healthgan.errors import InputError
 from healthgan.files import sha256
-from healthgan.protocol import Protocol
+from healthgan.protocol import SOUND, Protocol
+from healthgan.protocol_sound import Sound
 from healthgan.run import Record, RunFolder
+
+if TYPE_CHECKING:
+    from healthgan.report.sound.reading import SoundRun
 
 ARMS = ("real", "generated", "control")
 CANDIDATES = "synthetic/candidates.npz"
@@ -22,12 +26,11 @@ EXAMPLES = "synthetic/examples.npz"
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run folder's content.
+class Content:
+    """What the folders of all studies hold.
 
     Attributes:
         folder: where it lies.
-        protocol: its settings.
         asked: the ``[study]`` table of its settings: source, classes, seed, digests.
         settings: all settings as TOML, as they lie there.
         starts: facts about every start: when, versions, hardware.
@@ -36,12 +39,41 @@ class Run:
     """
 
     folder: RunFolder
-    protocol: Protocol
     asked: dict[str, Any]
     settings: str
     starts: list[dict[str, Any]]
     records: dict[str, Record]
     lost: tuple[str, ...]
+
+    @property
+    def task(self) -> Record | None:
+        """Facts about the sets."""
+        return self.records.get("task")
+
+    @property
+    def brought(self) -> bool:
+        """Whether the synthetic images were brought, so that no generator is trained."""
+        return "synthetic" in self.asked
+
+    def array(self, name: str, key: str) -> NDArray[Any] | None:
+        """One array of an artefact; None where no finished job made it or where it is lost."""
+        known = any(name in record.get("artifacts", {}) for record in self.records.values())
+        if not known or name in self.lost:
+            return None
+        with np.load(self.folder.artifact(name), allow_pickle=False) as file:
+            array: NDArray[Any] = file[key]
+            return array
+
+
+@dataclass(frozen=True)
+class Run(Content):
+    """A run folder's content.
+
+    Attributes:
+        protocol: its settings.
+    """
+
+    protocol: Protocol
 
     @property
     def floors(self) -> tuple[float, ...]:
@@ -52,11 +84,6 @@ class Run:
     def arms(self) -> tuple[str, ...]:
         """The arms that the protocol compares."""
         return ARMS if self.protocol.control is not None else ARMS[:2]
-
-    @property
-    def brought(self) -> bool:
-        """Whether the synthetic images were brought, so that no generator is trained."""
-        return "synthetic" in self.asked
 
     @property
     def planned(self) -> list[str]:
@@ -71,11 +98,6 @@ class Run:
         """The keys of jobs without a record."""
         return [key for key in self.planned if key not in self.records]
 
-    @property
-    def task(self) -> Record | None:
-        """Facts about the sets."""
-        return self.records.get("task")
-
     def classifier(self, arm: str, floor: float) -> Record | None:
         """The record of a trained, or untrainable, classifier."""
         return self.records.get(classifier_key(arm, floor))
@@ -86,15 +108,6 @@ class Run:
             record = self.classifier(arm, floor)
             if record is not None and "test_accuracy" in record:
                 yield floor, record
-
-    def array(self, name: str, key: str) -> NDArray[Any] | None:
-        """One array of an artefact; None where no finished job made it or where it is lost."""
-        known = any(name in record.get("artifacts", {}) for record in self.records.values())
-        if not known or name in self.lost:
-            return None
-        with np.load(self.folder.artifact(name), allow_pickle=False) as file:
-            array: NDArray[Any] = file[key]
-            return array
 
     def rounds(self) -> list[int]:
         """The numbers of the GAN's trainings whose images are at hand."""
@@ -115,7 +128,7 @@ def history_file(number: int) -> str:
     return f"synthetic/round-{number}.npz"
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> "Run | SoundRun":
     """Read a run folder; jobs without a record are simply not there.
 
     Raises:
@@ -130,7 +143,7 @@ def read_run(path: Path) -> Run:
         settings = file.read_text("utf-8")
         tables = tomllib.loads(settings)
         asked = tables.pop("study")
-        protocol = Protocol.model_validate(tables)
+        protocol = _protocol(tables)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError, KeyError) as error:
         first = str(error).splitlines()[0]
         raise InputError(
@@ -139,7 +152,18 @@ def read_run(path: Path) -> Run:
         ) from None
     folder = RunFolder(path)
     records = {record["key"]: record for record in _records(folder)}
-    return Run(folder, protocol, asked, settings, _starts(path), records, tuple(_lost(folder, records)))
+    content = (folder, asked, settings, _starts(path), records, tuple(_lost(folder, records)))
+    if isinstance(protocol, Protocol):
+        return Run(*content, protocol)
+    from healthgan.report.sound.reading import SoundRun
+
+    return SoundRun(*content, protocol)
+
+
+def _protocol(tables: dict[str, Any]) -> Protocol | Sound:
+    if SOUND & set(tables):
+        return Sound.model_validate(tables)
+    return Protocol.model_validate(tables)
 
 
 def _records(folder: RunFolder) -> list[Record]:

@@ -14,6 +14,8 @@ from healthgan.report.faults import find_faults
 from healthgan.report.published import Published, Row, published_for
 from healthgan.report.reading import Run, read_run
 from healthgan.report.results import SPLIT_NAMES, STAGES, figure_1, figure_2, figure_4, repeats
+from healthgan.report.sound import tables as sound
+from healthgan.report.sound.reading import SoundRun
 from healthgan.report.words import answer, floor_text, interval, state
 from healthgan.terminal import as_text, shown
 
@@ -22,12 +24,17 @@ if TYPE_CHECKING:
 
 
 def summary(path: Path) -> Row:
-    """All figures' rows and the answers of a run, ready for JSON. Accuracies are in %, differences in points.
+    """All rows and the answers of a run, ready for JSON.
+
+    Of a study after the published protocol, accuracies are in % and differences in points; of a sound one, all are
+    AUROCs between 0 and 1 and their differences.
 
     Raises:
         InputError: the folder holds no study.
     """
     run = read_run(path)
+    if isinstance(run, SoundRun):
+        return sound.summary(run)
     published, comparison = published_for(run), compare(run)
     return {
         "run": str(path),
@@ -52,12 +59,14 @@ def summary(path: Path) -> Row:
 
 
 def printable(path: Path) -> str:
-    """The answer and Figures 1, 2 and 4 as text for a terminal.
+    """The answer as text for a terminal, with Figures 1, 2 and 4 or, of a sound study, all arms.
 
     Raises:
         InputError: the folder holds no study.
     """
     run = read_run(path)
+    if isinstance(run, SoundRun):
+        return sound.printable(run)
     published, comparison = published_for(run), compare(run)
     parts: list[Table | str] = [_first_table(figure_1(run, published), published)]
     control = figure_2(run, published)
@@ -80,6 +89,8 @@ def planned_sets(facts: Row) -> Row:
     Args:
         facts: the record of the task.
     """
+    if "cells" in facts:
+        return sound.planned_sets(facts)
     sets: Row = {"figure_1": {"real": {}}}
     for split, name in SPLIT_NAMES.items():
         sets["figure_1"]["real"][name] = facts["main"]["counts"][split]
@@ -103,6 +114,8 @@ def sets_table(sets: Row) -> "list[Table]":
     Args:
         sets: what ``planned_sets`` gave.
     """
+    if "cells" in sets:
+        return sound.sets_tables(sets)
     real: dict[str, Row] = sets["figure_1"]["real"]
     rows = [
         (split, row["images"], row["rare"], row["rare_patients"], row["reference"], row["balanced"])

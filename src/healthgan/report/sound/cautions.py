@@ -1,0 +1,120 @@
+"""What a reader of a sound study should know before believing it, the gravest first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from healthgan.report import brought
+from healthgan.report.sound.comparison import Answers
+from healthgan.report.sound.reading import SoundRun
+from healthgan.terminal import plain
+
+FEW_GENERATORS = 5
+"""Trainings of the generator below which their spread is hardly known."""
+
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One thing to keep in mind.
+
+    Attributes:
+        title: in a few words.
+        text: what it means.
+    """
+
+    title: str
+    text: str
+
+
+def cautions(run: SoundRun, answers: Answers) -> list[Caution]:
+    """All of a run."""
+    return [
+        *_brought(run),
+        *_sets(run),
+        *_power(run, answers),
+        *_pools(run),
+        *_generators(run),
+        *_external(run),
+    ]
+
+
+def _brought(run: SoundRun) -> Iterator[Caution]:
+    for text in brought.warnings(run):
+        yield Caution("The synthetic images that were brought are in doubt", text)
+
+
+def _sets(run: SoundRun) -> Iterator[Caution]:
+    if run.task is None:
+        return
+    facts = run.task["main"]
+    if not facts["patients_known"]:
+        yield Caution(
+            "The source does not tell its patients",
+            "Every image counts as a patient of its own: images of one person may stand in training and test, and true "
+            "intervals may be wider.",
+        )
+    moved = {
+        split: lost for split, lost in run.task["removed"].items() if lost["patient"] or lost["duplicate"]
+    }
+    if moved:
+        parts = [
+            f"{SPLITS[split]}: {lost['patient']:,} images of patients of an earlier split, {lost['duplicate']:,} duplicates"
+            for split, lost in moved.items()
+        ]
+        yield Caution(
+            "Images were taken out of later splits",
+            f"{'; '.join(parts)}. No patient and no picture stands in two.",
+        )
+
+
+def _power(run: SoundRun, answers: Answers) -> Iterator[Caution]:
+    found = answers.main
+    if found is None or found.detectable_at_best is None or found.detectable is None:
+        return
+    if found.detectable_at_best > 5 * found.equivalence:
+        yield Caution(
+            "The test set is small",
+            f"Its {found.rare_patients:,} patients of {plain(run.asked['rare'])} can't settle a difference of AUROC below "
+            f"{found.detectable_at_best:.3f}, however many classifiers are trained. Smaller gains may be there unseen.",
+        )
+
+
+def _pools(run: SoundRun) -> Iterator[Caution]:
+    named = set(run.arms)
+    rules = {"band": True, "floor": "floor-50" in named, "faithful": "faithful-50" in named}
+    for rule in (rule for rule, used in rules.items() if used):
+        counts = [
+            record["rare"]["kept"][rule] for record in run.by_kind("pool") if record["rare"] is not None
+        ]
+        if counts and min(counts) < run.asked["rare_images"]:
+            yield Caution(
+                f"Few synthetic images are kept by the {rule}",
+                f"As few as {min(counts):,} in a pool, for {run.asked['rare_images']:,} real ones: the arms that use them see "
+                "each one often.",
+            )
+
+
+def _generators(run: SoundRun) -> Iterator[Caution]:
+    trained = run.protocol.design.generators
+    if not run.brought and trained < FEW_GENERATORS:
+        yield Caution(
+            f"Only {trained} generator{'s' * (trained > 1)}",
+            "How much a generator's training matters is hardly known from so few, so the intervals of synthetic arms are "
+            f"kept on the wide side. {FEW_GENERATORS} or more narrow them.",
+        )
+    stopped = [record for record in run.by_kind("generator") if record["stopped"]]
+    if stopped:
+        reasons = "; ".join(sorted({plain(str(record["stopped"])) for record in stopped}))
+        yield Caution(f"{len(stopped)} generator trainings were stopped early", f"{reasons}.")
+
+
+def _external(run: SoundRun) -> Iterator[Caution]:
+    facts = (run.task or {}).get("external")
+    if facts and facts["dropped"]:
+        yield Caution(
+            "Pictures of the external test set were left out",
+            f"{facts['dropped']:,} of them stand in the study's own source.",
+        )
+    if facts and not facts["patients_known"]:
+        yield Caution("The external test set does not tell its patients", "Its intervals may be too narrow.")

@@ -1,0 +1,233 @@
+"""What a sound study found, in plain words. Nothing is claimed that no interval carries."""
+
+from collections.abc import Iterable
+
+from healthgan.protocol_sound import ARMS
+from healthgan.report.sound.comparison import Answers
+from healthgan.report.sound.reading import SoundRun
+from healthgan.statistics.conclusion import Comparison
+from healthgan.statistics.pairs import Pair
+from healthgan.statistics.verdicts import Headline, Needed, Verdict
+from healthgan.terminal import plain
+
+ONWARD_ARMS = {
+    "scratch": "trained on the other data only",
+    "real": "trained on the real images first",
+}
+DESIGNS = {
+    "own-test": "the test split of its own, read once",
+    "cross-validation": "repeated cross-validation that keeps patients together",
+    "tuning": "repeated cross-validation inside training and validation split",
+}
+
+
+def signed(value: float) -> str:
+    """A signed difference of AUROC, with a true minus sign."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def span(low: float, high: float) -> str:
+    """An interval of a difference."""
+    return f"{signed(low)} to {signed(high)}"
+
+
+def with_interval(pair: Pair) -> str:
+    """A difference with the interval that its verdict rests on."""
+    return f"{signed(pair.difference)} (95 % interval {span(pair.low, pair.high)})"
+
+
+def about(arm: str) -> str:
+    """What an arm is, in a few words."""
+    return ARMS[arm][1] if arm in ARMS else ONWARD_ARMS.get(arm, arm)
+
+
+def listed(names: Iterable[str]) -> str:
+    """``a, b and c``."""
+    texts = list(names)
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def hardest(found: Comparison, arm: str) -> Pair:
+    """An arm against the reference arm that it is least sure to be better than."""
+    return min((pair for pair in found.pairs if pair.arm == arm), key=lambda pair: pair.low)
+
+
+def nearest(found: Comparison) -> Pair | None:
+    """The synthetic arm that comes nearest to being better than every reference arm, against its hardest one."""
+    arms = [arm.name for arm in found.arms if arm.kind == "synthetic"]
+    worst = [hardest(found, arm) for arm in arms]
+    return max(worst, key=lambda pair: pair.low, default=None)
+
+
+def verdict_sentence(answers: Answers) -> str:
+    """The answer in one sentence with its interval."""
+    if answers.main is None:
+        return "Not known yet: nothing is compared before every classifier is trained."
+    found, pair = answers.main, nearest(answers.main)
+    if pair is None:
+        return "This study has no synthetic arm: it says nothing about synthetic images."
+    return _SENTENCES[found.headline](found, pair)
+
+
+def _helps(found: Comparison, _: Pair) -> str:
+    first = found.pair(found.because[0], found.real)
+    names = listed(f"'{name}'" for name in found.because)
+    return (
+        f"Synthetic images help here: {names} {_is(found.because)} better than each of the {_references(found)} "
+        f"reference arms; {'it' if len(found.because) == 1 else found.because[0]} gains "
+        f"{with_interval(first)} in AUROC over real images alone."
+    )
+
+
+def _hurts(found: Comparison, _: Pair) -> str:
+    best = max(found.against(found.real), key=lambda pair: pair.difference)
+    return (
+        f"Synthetic images hurt here: {_every(found)} worse than real images alone; "
+        f"{_even(found, best)} {with_interval(best)} in AUROC."
+    )
+
+
+def _not_needed(found: Comparison, _: Pair) -> str:
+    reference = found.because[0]
+    best = max(found.against(reference), key=lambda pair: pair.difference)
+    return (
+        f"Synthetic images do not help here: {_every(found)} worse than '{reference}' ({about(reference)}), which "
+        f"needs none; {_even(found, best)} {with_interval(best)} in AUROC."
+    )
+
+
+def _no_difference(found: Comparison, _: Pair) -> str:
+    pairs = found.against(found.real)
+    low, high = min(pair.low for pair in pairs), max(pair.high for pair in pairs)
+    return (
+        f"Synthetic images make no practical difference here: against real images alone, "
+        f"{'all intervals lie' if len(pairs) > 1 else 'the interval lies'} within {span(low, high)} in AUROC."
+    )
+
+
+def _unknown(found: Comparison, pair: Pair) -> str:
+    count = len(found.against(found.real))
+    subject = f"none of {count} synthetic arms is" if count > 1 else f"the synthetic arm '{pair.arm}' is not"
+    nearest_one = "the one that comes nearest, " if count > 1 else ""
+    other = (
+        "real images alone"
+        if pair.reference == found.real
+        else f"'{pair.reference}' ({about(pair.reference)})"
+    )
+    return (
+        f"That synthetic images help here is not shown: {subject} better than every reference arm; "
+        f"{nearest_one}'{pair.arm}' differs from {other} by {with_interval(pair)} in AUROC."
+    )
+
+
+_SENTENCES = {
+    Headline.HELPS: _helps,
+    Headline.HURTS: _hurts,
+    Headline.NOT_NEEDED: _not_needed,
+    Headline.NO_DIFFERENCE: _no_difference,
+    Headline.UNKNOWN: _unknown,
+}
+
+
+def _is(names: tuple[str, ...]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _references(found: Comparison) -> int:
+    return sum(arm.kind == "reference" for arm in found.arms)
+
+
+def _every(found: Comparison) -> str:
+    names = [arm.name for arm in found.arms if arm.kind == "synthetic"]
+    return f"'{names[0]}' is" if len(names) == 1 else f"each of the {len(names)} synthetic arms is"
+
+
+def _even(found: Comparison, best: Pair) -> str:
+    several = sum(arm.kind == "synthetic" for arm in found.arms) > 1
+    return f"even the best of them, '{best.arm}', by" if several else "by"
+
+
+def lede(run: SoundRun, answers: Answers) -> list[str]:
+    """What stands below the verdict: what was compared, against what, and how far to trust it."""
+    found = answers.main
+    if found is None:
+        return []
+    real = found.arm(found.real)
+    tested = f"{found.images:,} test images ({found.rare_images:,} of {plain(run.asked['rare'])})"
+    paragraphs = [
+        f"Real images alone reach an AUROC of {real.auroc.estimate.value:.3f} "
+        f"({real.auroc.estimate.low:.3f} to {real.auroc.estimate.high:.3f}) on {tested}.{_counts(found)}",
+        _power(found),
+        f"{_CLAIMS[run.design]} {_covers(found)} Those against one reference arm hold for all synthetic arms together.",
+    ]
+    return [paragraph for paragraph in paragraphs if paragraph]
+
+
+_CLAIMS = {
+    "own-test": "The claim holds for classifiers trained on this training set, not for other sets of its size.",
+    "cross-validation": "The claim is about training sets of this size.",
+    "tuning": "This is for choosing settings: the figures of settings that were chosen by it flatter them.",
+}
+
+
+def _covers(found: Comparison) -> str:
+    """What the intervals count."""
+    if found.design == "cross-validation":
+        return (
+            f"Differences are means over {found.splits} splits; their intervals are Nadeau and Bengio's, which allow for "
+            "training sets that overlap."
+        )
+    synthetic = [arm.generators for arm in found.arms if arm.kind == "synthetic"]
+    if any(count == 1 for count in synthetic):
+        return "Intervals count the choice of test patients and of the classifiers' seeds; they speak of one generator only."
+    return "Intervals count the choice of test patients and the luck of training, of generators as of classifiers."
+
+
+def _counts(found: Comparison) -> str:
+    pairs = found.against(found.real)
+    if not pairs:
+        return ""
+    counted = {what: sum(pair.verdict is what for pair in pairs) for what in Verdict}
+    words = {
+        Verdict.HELPS: "better than them",
+        Verdict.HURTS: "worse",
+        Verdict.NO_DIFFERENCE: "not different in practice",
+        Verdict.UNKNOWN: "not told apart from them yet",
+    }
+    parts = [f"{count} {words[what]}" for what, count in counted.items() if count]
+    return f" Of {len(pairs)} synthetic arm{'s' * (len(pairs) > 1)}: {', '.join(parts)}."
+
+
+def _power(found: Comparison) -> str:
+    if found.detectable is None or found.detectable_at_best is None:
+        return ""
+    return (
+        f"A true gain of {found.detectable:.3f} over real images alone would have been found with 80 % chance; however "
+        f"many classifiers were trained, these test patients can't settle less than {found.detectable_at_best:.3f}. "
+        f"Differences up to {found.equivalence:g} are taken to be of no practical use."
+    )
+
+
+def settles(needed: Needed | None) -> str:
+    """What would tell where a verdict can't; empty where nothing would need to."""
+    if needed is None:
+        return ""
+    parts = [
+        f"{_times(factor)} the {what}"
+        for factor, what in ((needed.patients, "test patients"), (needed.trainings, "trainings"))
+        if factor is not None
+    ]
+    return " or ".join(parts) if parts else f"{_times(needed.both)} the test patients and trainings"
+
+
+def _times(factor: float) -> str:
+    if factor >= 1000:
+        return "over 1,000 times"
+    return f"{factor:.2g} times" if factor < 10 else f"{factor:.0f} times"
+
+
+def state(run: SoundRun) -> str:
+    """How much of a run is finished; empty where all is."""
+    if not run.missing:
+        return ""
+    return f"unfinished: {len(run.planned) - len(run.missing)} of {len(run.planned)} jobs"
