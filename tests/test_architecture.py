@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"likeness", "fidelity", "privacy"},
     {"generators", "exports"},
     {"arms"},
-    {"jobs", "sound"},
+    {"jobs", "sound", "request"},
     {"study", "generate"},
     {"sampler", "cli_data", "cli_generator", "cli_audit", "cli_likeness"},
     {"cli"},

@@ -1,7 +1,7 @@
 """Read the images of a sound study and plan its jobs; nothing is trained."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from healthgan.facts import collection_digest, task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import SPLITS, Collection, Split
 from healthgan.protocol_sound import BOTH_CLASSES, Onward, Sound
+from healthgan.request import Request
 from healthgan.sound.cells import (
     Cell,
     Classes,
@@ -27,9 +28,6 @@ from healthgan.sound.plan import ONWARD, plan_jobs
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart, pixel_hashes
 from healthgan.task import Members, Task, check_rare, class_pair, make_task
-
-if TYPE_CHECKING:
-    from healthgan.study import Request
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class SoundStudy:
         onward: the task of the second question.
     """
 
-    request: "Request"
+    request: Request
     protocol: Sound
     design: str
     collection: Collection
@@ -89,7 +87,7 @@ class SoundStudy:
         return list(self.facts.get("synthetic", {}).get("warnings", []))
 
 
-def prepare_sound(request: "Request", protocol: Sound) -> SoundStudy:
+def prepare_sound(request: Request, protocol: Sound) -> SoundStudy:
     """Read all images and plan the jobs.
 
     Raises:
@@ -187,7 +185,7 @@ def _arms(
 
 
 def _brought(
-    request: "Request", source: Collection, collection: Collection, task: Task, cell: Cell
+    request: Request, source: Collection, collection: Collection, task: Task, cell: Cell
 ) -> tuple[Brought, dict[str, Any]]:
     if cell.kind == "fold":
         raise InputError(
@@ -207,9 +205,7 @@ def _brought(
     )
 
 
-def _other(
-    request: "Request", protocol: Sound
-) -> tuple[tuple[Members, Members] | None, dict[str, Any] | None]:
+def _other(request: Request, protocol: Sound) -> tuple[tuple[Members, Members] | None, dict[str, Any] | None]:
     """Training images of another source."""
     if protocol.other is None:
         return None, None
@@ -226,9 +222,7 @@ def _other(
     return (task.rares["train"], task.references["train"]), task_facts(collection, task)
 
 
-def _onward(
-    request: "Request", asked: Onward | None, main: Task
-) -> tuple[Task | None, dict[str, Any] | None]:
+def _onward(request: Request, asked: Onward | None, main: Task) -> tuple[Task | None, dict[str, Any] | None]:
     if asked is None:
         return None, None
     collection, _ = keep_apart(
@@ -247,7 +241,7 @@ def _onward(
 
 
 def _external(
-    request: "Request", collection: Collection, task: Task
+    request: Request, collection: Collection, task: Task
 ) -> tuple[External | None, dict[str, Any] | None]:
     """The test set from elsewhere, without pictures that this study trains on."""
     if request.test is None:
