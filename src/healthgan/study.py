@@ -14,7 +14,7 @@ from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.protocol import Control, Protocol, to_toml
 from healthgan.protocol_sound import Sound
-from healthgan.request import Request
+from healthgan.request import Request as Request
 from healthgan.run import Record, RunFolder, environment, open_run
 from healthgan.sound.prepare import SoundStudy, prepare_sound
 from healthgan.sources import load
