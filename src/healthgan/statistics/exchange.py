@@ -1,0 +1,229 @@
+"""Learning curves, and what synthetic images were worth in real ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import isotonic_regression
+
+from healthgan.statistics.comparison import design_of
+from healthgan.statistics.differences import slope
+from healthgan.statistics.readers import Arm
+
+RESAMPLES = 2000
+SEED = 1955
+
+
+@dataclass(frozen=True)
+class Point:
+    """The draws of one number of real rare training images.
+
+    Attributes:
+        count: how many.
+        reference: (D,) AUROC of the reference arm, one a draw of the images; two draws or more.
+        synthetic: (D,) of the synthetic arm on the same draws.
+    """
+
+    count: int
+    reference: NDArray[np.float64]
+    synthetic: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What the synthetic images were worth at one number of real ones.
+
+    Attributes:
+        count: real rare training images.
+        reference: mean AUROC of the reference arm.
+        fitted: the same on the monotone curve.
+        synthetic: mean AUROC of the synthetic arm.
+        more: real images that would have done as much for the reference arm; 0 for none, infinite for more than
+            the curve goes on for.
+        low: of its interval.
+        high: of it.
+        beyond: how many more the curve goes on for.
+    """
+
+    count: int
+    reference: float
+    fitted: float
+    synthetic: float
+    more: float
+    low: float
+    high: float
+    beyond: int
+
+    def words(self, value: float) -> str:
+        """One of the three numbers in words: 'none', '37', or '> 158'."""
+        if value <= 0:
+            return "none"
+        return f"> {self.beyond}" if np.isinf(value) else f"{value:.0f}"
+
+
+def exchange_rates(
+    points: Sequence[Point],
+    case_covariance: NDArray[np.float64] | None = None,
+    level: float = 0.95,
+) -> list[Exchange]:
+    """What the synthetic images were worth at every number of real ones: 'about k more real ones'.
+
+    The reference arm's means are made monotone (isotonic regression over the numbers, weighted by draws; Barlow
+    et al. 1972) and joined by straight lines over the logarithm of the number. The synthetic arm's mean is looked
+    up on that curve: the least number of real images with which the reference arm gets as far.
+
+    The interval is a percentile bootstrap of the deviations of draws from their mean, reference and synthetic arm
+    together; three draws are too few to stand alone, so the deviations of all numbers are pooled
+    (``_deviations``). Test patients move both arms and all points together; their covariance is added as normal
+    deviations.
+
+    Args:
+        points: two or more, in order of increasing number.
+        case_covariance: (2P, 2P) over test patients, of the reference means and then of the synthetic means; see
+            ``points_of``. Without it the interval is about training images and trainings only.
+        level: of the interval.
+    """
+    counts = np.array([point.count for point in points])
+    assert len(points) > 1, "a curve has two points or more"
+    assert np.all(np.diff(counts) > 0), "numbers of images increase"
+    weights = np.array([len(point.reference) for point in points], np.float64)
+    means = np.array([[point.reference.mean(), point.synthetic.mean()] for point in points])  # (P, 2)
+    fitted = _monotone(means[:, 0], weights)
+    drawn = means + _deviations(points, case_covariance, level)  # (B, P, 2)
+    worth = np.array([_worth(counts, _monotone(one[:, 0], weights), one[:, 1]) for one in drawn])  # (B, P)
+    lows, highs = np.quantile(worth, [(1 - level) / 2, (1 + level) / 2], axis=0, method="nearest")
+    return [
+        Exchange(
+            count=point.count,
+            reference=float(means[number, 0]),
+            fitted=float(fitted[number]),
+            synthetic=float(means[number, 1]),
+            more=float(more),
+            low=float(lows[number]),
+            high=float(highs[number]),
+            beyond=int(counts[-1] - point.count),
+        )
+        for number, (point, more) in enumerate(zip(points, _worth(counts, fitted, means[:, 1]), strict=True))
+    ]
+
+
+def _deviations(
+    points: Sequence[Point], case_covariance: NDArray[np.float64] | None, level: float
+) -> NDArray[np.float64]:
+    """(B, P, 2) by which the means of other draws, and on other test patients, might differ.
+
+    Deviations from the mean of D draws are scaled by √(D/(D−1)), which makes their variance unbiased, divided by
+    the spread that their number of images has on a trend, pooled, drawn, and multiplied back. They are widened
+    by what Student's t has over the normal distribution at the pooled degrees of freedom.
+    """
+    rng = np.random.default_rng(SEED)
+    kept = []
+    for point in points:
+        both = np.stack([point.reference, point.synthetic], axis=1)
+        assert len(both) > 1, "two draws or more of every number"
+        kept.append((both - both.mean(axis=0)) * np.sqrt(len(both) / (len(both) - 1)))
+    scale = _spread([point.count for point in points], kept)
+    pool = np.concatenate([one / own for one, own in zip(kept, scale, strict=True)])
+    df = len(pool) - len(points)
+    widen = stats.t.isf((1 - level) / 2, df) / stats.norm.isf((1 - level) / 2)
+    found = np.stack(
+        [
+            widen * own * pool[rng.integers(len(pool), size=(RESAMPLES, len(one)))].mean(axis=1)
+            for one, own in zip(kept, scale, strict=True)
+        ],
+        axis=1,
+    )
+    if case_covariance is not None:
+        values, vectors = np.linalg.eigh(case_covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        cases = rng.standard_normal((RESAMPLES, len(values))) @ root.T
+        found = found + cases.reshape(RESAMPLES, 2, len(points)).transpose(0, 2, 1)
+    return found
+
+
+def _spread(counts: Sequence[int], kept: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(P,) relative spread of draws: a power of the number of images, from 0 to −1, by least squares of logs."""
+    square = np.array([np.mean(one**2) for one in kept])
+    if np.any(square == 0):
+        return np.ones(len(counts))
+    logs = np.log(np.array(counts, np.float64))
+    power = np.clip(slope(logs, np.log(square)) / 2, -1, 0)
+    relative: NDArray[np.float64] = np.exp(power * (logs - logs[0]))
+    return relative
+
+
+def _monotone(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    fitted: NDArray[np.float64] = isotonic_regression(values, weights=weights).x
+    return fitted
+
+
+def _worth(
+    counts: NDArray[np.int64], curve: NDArray[np.float64], levels: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(P,) how many more images lift the curve from its own height at each number to the level there."""
+    logs = np.log(counts)
+    found = np.zeros(len(counts))
+    for number, (height, level) in enumerate(zip(curve, levels, strict=True)):
+        if level > curve[-1]:
+            found[number] = np.inf
+        elif level > height:
+            above = int(np.searchsorted(curve, level))  # curve[above − 1] < level ≤ curve[above]
+            part = (level - curve[above - 1]) / (curve[above] - curve[above - 1])
+            reached = logs[above - 1] + part * (logs[above] - logs[above - 1])
+            found[number] = np.exp(reached) - counts[number]
+    return found
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One draw of rare training images.
+
+    Attributes:
+        count: how many.
+        draw: its number among the draws of as many.
+        reference: classifiers of the reference arm.
+        synthetic: classifiers of the synthetic arm.
+    """
+
+    count: int
+    draw: int
+    reference: Arm
+    synthetic: Arm
+
+
+def points_of(
+    cells: Sequence[Cell], labels: NDArray[np.int64], patients: NDArray[np.int64]
+) -> tuple[list[Point], NDArray[np.float64]]:
+    """Points of a learning curve from predictions of one test set, and their case covariance.
+
+    Args:
+        cells: two draws or more of every number.
+        labels: (N,) 0 or 1, of the test images.
+        patients: (N,) equal for images of one patient.
+
+    Returns:
+        The points in order, and the covariance (2P, 2P) for ``exchange_rates``.
+    """
+    counts = sorted({cell.count for cell in cells})
+    arms = []
+    for which in ("reference", "synthetic"):
+        for count in counts:
+            chosen = [cell for cell in cells if cell.count == count]
+            parts = [cell.reference if which == "reference" else cell.synthetic for cell in chosen]
+            draws = np.repeat([cell.draw for cell in chosen], [len(part.scores) for part in parts])
+            arms.append(Arm(f"{which}-{count}", "control", np.concatenate([p.scores for p in parts]), draws))
+    design = design_of(arms, labels, patients)
+    means = [unit.influence.auroc for unit in design.units]
+    points = [Point(count, means[number], means[number + len(counts)]) for number, count in enumerate(counts)]
+    return points, design.cases.total
+
+
+def best_reference(curves: Mapping[str, Sequence[float]]) -> str:
+    """The reference arm whose mean AUROCs are highest over the whole curve, so that it is chosen only once.
+
+    Args:
+        curves: by arm, the mean AUROC at every number of images.
+    """
+    return max(curves, key=lambda name: float(np.mean(curves[name])))
