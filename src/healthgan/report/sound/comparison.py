@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from healthgan.report.sound.plan import ONWARD, Cell, arms_of
+from healthgan.report.sound.curve import LearningCurve, learning_curve
+from healthgan.report.sound.plan import ONWARD, Cell
 from healthgan.report.sound.reading import SoundRun
+from healthgan.report.sound.telling import Telling, telling
 from healthgan.statistics.comparison import MeanAuroc, compare_pairs, design_of, mean_aurocs
 from healthgan.statistics.conclusion import Comparison, compare
 from healthgan.statistics.cross_validation import Split, compare_cross_validation
@@ -52,12 +54,16 @@ class Answers:
         external: the arms on the external test set.
         subgroups: of that set.
         onward: the second question: fine-tuned to other data.
+        curve: the learning curve.
+        telling: ROC, precision-recall and calibration of the arms that matter.
     """
 
     main: Comparison | None
     external: Comparison | None
     subgroups: tuple[Subgroup, ...]
     onward: Comparison | None
+    curve: LearningCurve | None
+    telling: tuple[Telling, ...]
 
 
 def examine(run: SoundRun) -> Answers:
@@ -66,11 +72,14 @@ def examine(run: SoundRun) -> Answers:
     cells = run.main_cells
     complete = run.complete(cells)
     onward = [cell for cell in run.cells if cell["kind"] == ONWARD]
+    main = _main(run, cells) if complete else None
     return Answers(
-        main=_main(run, cells) if complete else None,
+        main=main,
         external=on_one_set(run, cells[0], "external") if complete and external else None,
         subgroups=tuple(_subgroups(run, cells[0])) if complete and external else (),
         onward=on_one_set(run, onward[0]) if run.complete(onward) else None,
+        curve=learning_curve(run),
+        telling=() if main is None else tuple(telling(run, main)),
     )
 
 
@@ -81,7 +90,7 @@ def on_one_set(run: SoundRun, cell: Cell, tested: str = "test") -> Comparison:
     """
     truth = run.tested(cell, tested)
     return compare(
-        [run.arm(cell, name, tested) for name in arms_of(run.protocol, cell, run.arms)],
+        [run.arm(cell, name, tested) for name in run.compared(cell)],
         truth.label,
         truth.patient,
         prevalence=run.prevalence(cell),
@@ -101,7 +110,7 @@ def over_splits(run: SoundRun, cells: list[Cell]) -> Comparison:
         truth = run.tested(cell)
         splits.append(
             Split(
-                tuple(run.arm(cell, name) for name in run.arms),
+                tuple(run.arm(cell, name) for name in run.compared(cell)),
                 truth.label,
                 truth.patient,
                 run.training_images(cell),
@@ -114,7 +123,7 @@ def over_splits(run: SoundRun, cells: list[Cell]) -> Comparison:
 
 def _subgroups(run: SoundRun, cell: Cell) -> Iterator[Subgroup]:
     truth = run.tested(cell, "external")
-    arms = [run.arm(cell, name, "external") for name in run.arms]
+    arms = [run.arm(cell, name, "external") for name in run.compared(cell)]
     for column, values in sorted(truth.columns.items()):
         for value in np.unique(values):
             chosen = values == value

@@ -63,8 +63,17 @@ class SoundRun(Content):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Arms of the protocol that do not run, and why."""
-        return dict((self.task or {}).get("left_out", {}))
+        """Arms of the protocol that do not run or have too few images, and why."""
+        return {**(self.task or {}).get("left_out", {}), **self.skipped}
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Arms for which a generator made too few images that passed their filter, and how many."""
+        return {record["arm"]: record["skipped"] for record in self.records.values() if record.get("skipped")}
+
+    def compared(self, cell: Cell) -> list[str]:
+        """The arms of a cell that have classifiers."""
+        return [arm for arm in arms_of(self.protocol, cell, self.arms) if arm not in self.skipped]
 
     @property
     def planned(self) -> list[str]:
