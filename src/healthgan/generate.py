@@ -142,8 +142,11 @@ def sample_generator(path: Path, count: int, class_name: str | None, seed: int) 
         seed: another one gives other images; image i depends on it and on i only.
 
     Raises:
-        InputError: the file is no generator, or it does not know the class.
+        InputError: the file is no generator, it does not know the class, or the count or the seed is negative.
     """
+    if count < 1 or seed < 0:
+        raise InputError(f"{count} images by seed {seed}: one image or more, and a seed from 0, are needed.")
+
     import torch
 
     from healthgan.exports import make_card
@@ -152,7 +155,7 @@ def sample_generator(path: Path, count: int, class_name: str | None, seed: int) 
 
     torch.set_num_threads(1)
     stored = load_generator(path)
-    names = [str(name) for name in stored.facts.get("class_names", [])]
+    names: list[str] = stored.facts.get("class_names", [])
     if len(names) != len(LABELS) or len(set(names)) != len(names):
         raise InputError(f"'{path}' does not name its two classes. Train it again.")
     label = LABELS["rare"] if class_name is None else names.index(class_name) if class_name in names else -1

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from healthgan.errors import InputError
+from healthgan.generate import sample_generator
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Settings
 from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator, new_generator
@@ -60,7 +61,7 @@ def test_the_published_gan_comes_back(tmp_path) -> None:
 
 def merge(into: dict, change: dict) -> None:
     for key, value in change.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key in into:
             merge(into[key], value)
         else:
             into[key] = value
@@ -73,6 +74,10 @@ def spoil(file, described_change: dict, tensor_change: dict) -> None:
     merge(described, described_change)
     tensors = {k: v for k, v in (load_file(file) | tensor_change).items() if v is not None}
     save_file(tensors, file, metadata={"healthgan": json.dumps(described)})
+
+
+def deep(levels: int) -> dict:
+    return {"in": deep(levels - 1)} if levels else {}
 
 
 # name → a change of the description, a change of the tensors, the message
@@ -91,6 +96,16 @@ CHANGES = {
     "a size of words": ({"build": {"size": "large"}}, {}, "says wrongly how"),
     "a spread of words": ({"build": {"spread": "x"}}, {}, "says wrongly how"),
     "classes missing": ({"build": {"classes": None}}, {}, "says wrongly how"),
+    "another kind": ({"build": {"kind": "gan"}}, {}, "no kind 'gan'"),
+    "steps of words": ({"build": {"settings": {"steps": "many"}}}, {}, "steps is 'many'"),
+    "a width that is true": ({"build": {"settings": {"width": True}}}, {}, "width is True"),
+    "a generator of words": ({"facts": {"generator": "edm"}}, {}, "what its generator is: generator cannot"),
+    "a list trained on": ({"facts": {"trained_on": [1]}}, {}, "trained_on cannot be used"),
+    "names that are a number": ({"facts": {"class_names": 2}}, {}, "class_names cannot be used"),
+    "names that are a word": ({"facts": {"class_names": "ab"}}, {}, "class_names cannot be used"),
+    "names that are numbers": ({"facts": {"class_names": [0, 1]}}, {}, "class_names cannot be used"),
+    "two wrong": ({"facts": {"fidelity": 1, "privacy": "none"}}, {}, "fidelity and privacy cannot"),
+    "facts without bottom": ({"facts": {"trained_on": deep(500)}}, {}, "facts cannot be used"),
 }
 
 
@@ -100,6 +115,55 @@ def test_a_file_that_lies_is_refused(name, file) -> None:
     spoil(file, described, tensors)
     with pytest.raises(InputError, match=message):
         load_generator(file)
+
+
+SAMPLED = (
+    "mean",
+    "spread",
+    "channels",
+    "classes",
+    "class_names",
+    "trained_on",
+    "generator",
+    "fidelity",
+    "privacy",
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, -1, 7.5, 10**400, "x", [], [-1, 2], {"a": [1]}, True],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_of_any_type_anywhere_is_one_message_or_does_no_harm(value, diffusion, tmp_path) -> None:
+    """It is loaded, and images come out where it plays a part in that, or the file is refused."""
+    file = tmp_path / "generator.safetensors"
+    facts = {**FACTS, "generator": {"preset": "edm", "settings": {}}, "fidelity": {}, "privacy": None}
+    save_generator(diffusion, facts, file)
+    with safe_open(file, "pt") as opened:
+        described = json.loads(opened.metadata()["healthgan"])
+    build, tensors, refused = described["build"], load_file(file), []
+    for table in (described, build, build["settings"], described["facts"]):
+        for key, before in table.items():
+            table[key] = value
+            save_file(tensors, file, metadata={"healthgan": json.dumps(described)})
+            try:
+                if key in SAMPLED:
+                    assert sample_generator(file, 1, None, 0).pixels.shape == (1, 20, 17, 3)
+                else:
+                    load_generator(file)
+            except InputError:
+                refused.append(key)
+            table[key] = before
+    assert value != -1 or {"steps", "learning_rate", "chosen", "mean", "spread"} - set(refused) == {"mean"}
+    assert set(refused) >= {"format", "build", "kind", "settings", "size", "class_names"}
+
+
+def test_how_many_and_which_seed(file) -> None:
+    assert len(sample_generator(file, 2, "normal", 0)) == 2
+    for count, seed in ((0, 0), (-1, 0), (1, -1)):
+        with pytest.raises(InputError, match=f"^{count} images by seed {seed}: one image or more"):
+            sample_generator(file, count, None, seed)
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from healthgan.generators.unet import UNet
 
 FORMAT = "healthgan-generator-1"
 _MOST_FACTS = 1 << 20  # bytes of metadata
+_DEEPEST = 32  # tables and lists inside one another
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
     try:
         with safe_open(path, "pt") as file:
             described = _described(path, file.metadata())
+            _check_facts(path, described["facts"])
             network, generator = _build(path, described["build"])
             _check_tensors(path, network, file)
             network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
@@ -102,14 +104,51 @@ def _described(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
     return found
 
 
+def _check_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Types of what the program reads; whatever else there is, cards repeat as it is."""
+    names = facts.get("class_names", [])
+    wrong = [key for key in ("trained_on", "generator") if not isinstance(facts.get(key, {}), dict)]
+    wrong += [key for key in ("fidelity", "privacy") if not isinstance(facts.get(key), dict | None)]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        wrong.append("class_names")
+    if not _is_flat(facts, _DEEPEST):
+        wrong.append("facts")
+    if wrong:
+        raise InputError(
+            f"'{path}' says wrongly what its generator is: {' and '.join(wrong)} cannot be used as they stand there. "
+            "Train it again."
+        )
+
+
+def _is_flat(value: object, deepest: int) -> bool:
+    """Whether tables and lists stand no deeper than that inside one another."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return deepest >= 0 and all(_is_flat(part, deepest - 1) for part in inner)
+
+
+def _checked(settings: type[Settings] | type[DcganSettings], given: Any) -> Any:  # noqa: ANN401
+    """The settings, each of the type of its default and none negative."""
+    found = settings(**given)
+    for field in fields(settings):
+        value: Any = getattr(found, field.name)
+        kind = type(field.default)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise TypeError(f"{field.name} is {value!r}")
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{field.name} is out of range")
+    return found
+
+
 def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator | DcganGenerator]:  # noqa: ANN401
     """The network and the generator around it, with values still to be filled in."""
     try:
+        if build["kind"] not in ("diffusion", "dcgan-2023"):
+            raise ValueError(f"no kind {build['kind']!r}")
         if build["kind"] == "dcgan-2023":
-            published = DcganGenerator(DcganSettings(**build["settings"]), checkpoint=path)
+            published = DcganGenerator(_checked(DcganSettings, build["settings"]), checkpoint=path)
             published.trained = Generator("dcgan-2023", 28, 1)
             return published.trained, published
-        settings = Settings(**build["settings"])
+        settings: Settings = _checked(Settings, build["settings"])
         size = (int(build["size"][0]), int(build["size"][1]))
         channels, classes = int(build["channels"]), int(build["classes"])
         possible = (
@@ -119,6 +158,7 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
             and 1 <= settings.width <= 512
             and math.isfinite(build["mean"])
             and 0 < build["spread"] < math.inf
+            and int(build["chosen"]) >= 0
         )
         if not possible:
             raise ValueError("a value is out of range")
