@@ -131,8 +131,8 @@ def _checked(settings: type[Settings] | type[DcganSettings], given: Any) -> Any:
     found = settings(**given)
     for field in fields(settings):
         value: Any = getattr(found, field.name)
-        kind = type(field.default)
-        if type(value) is not kind and not (kind is float and type(value) is int):
+        kinds = (float, int) if isinstance(field.default, float) else (type(field.default),)
+        if type(value) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
         if not 0 <= value < math.inf:
             raise ValueError(f"{field.name} is out of range")
