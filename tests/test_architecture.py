@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"arms"},
     {"jobs", "sound", "request"},
     {"study", "generate"},
-    {"sampler", "cli_data", "cli_generator", "cli_audit", "cli_likeness"},
+    {"sampler", "cli_data", "cli_generator", "cli_audit", "cli_likeness", "cli_reals"},
     {"cli"},
     {"__main__"},
 ]

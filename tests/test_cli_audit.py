@@ -154,6 +154,17 @@ def test_a_copy_of_the_file_is_the_same_source(real, made, place):
     assert facts["heldout_left_out"] == {"patient": 0, "duplicate": 0}
 
 
+def test_a_class_may_be_missing_in_a_split_but_not_in_all(made, place):
+    """Held-out images of the class stand in test only; of training images one is needed."""
+    counts = {"train": Counts(30, 30), "val": Counts(10, 0), "test": Counts(10, 12)}
+    some = write(place / "some.npz", phantom(counts=counts))
+    facts = json.loads(run(made, "--train", some, "--heldout", some, "--rare", "cardiomegaly", "--json"))
+    assert (facts["heldout"], facts["heldout_images"]) == (12, "some, val and test, cardiomegaly")
+    none = write(place / "none.npz", phantom(counts=counts | {"test": Counts(10, 0)}))
+    with pytest.raises(InputError, match="no image of 'cardiomegaly' in none, val or test"):
+        run(made, "--train", none, "--heldout", none, "--rare", "cardiomegaly")
+
+
 def test_user_mistakes_are_input_errors(real, made, place, tmp_path):
     alone = write(place / "alone.npz", phantom(counts={"train": Counts(20, 20)}))
     for arguments, message in (

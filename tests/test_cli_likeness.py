@@ -154,6 +154,13 @@ def test_held_out_images_that_are_training_images_are_left_out_and_counted(place
     assert facts["sets"]["heldout"]["images"] == 35
 
 
+def test_a_class_may_be_missing_in_a_held_out_split(place, made):
+    counts = COUNTS | {"val": Counts(10, 0)}
+    some = write(place / "some.npz", phantom(counts=counts))
+    facts = json.loads(run(made, some, "--rare", "cardiomegaly", "--heldout", some, "--json"))
+    assert facts["sets"]["heldout"]["images"] == 25
+
+
 def test_unknown_patients_are_said_to_be_presumed(place, made, real):
     unknown = {f"{split}_patients": None for split in COUNTS}
     text = run(made, write(place / "unknown.npz", load(str(real)), **unknown))

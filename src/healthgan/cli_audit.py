@@ -1,7 +1,6 @@
 """The command ``healthgan audit``: are the synthetic images new, or copies of the training images?"""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,23 +15,6 @@ if TYPE_CHECKING:
     from healthgan.privacy.audit import Audit
 
 app = typer.Typer(no_args_is_help=True)
-
-
-@dataclass(frozen=True)
-class Reals:
-    """Real images of one class, or of all.
-
-    Attributes:
-        where: which they are: ``chestmnist, train, cardiomegaly``.
-        pixels: (M, H, W, C) uint8.
-        patients: (M,) codes; None where they are not known.
-        position: (M,) the place of each in its split, as far as there is one split.
-    """
-
-    where: str
-    pixels: "NDArray[np.uint8]"
-    patients: "NDArray[np.int64] | None"
-    position: "NDArray[np.int64]"
 
 
 @app.command()
@@ -63,6 +45,7 @@ def audit(
     """Look for copies of training images, and for traces of who was in the training set."""
     import numpy as np
 
+    from healthgan.cli_reals import check_shapes, not_of_class, of_class
     from healthgan.errors import InputError
     from healthgan.privacy.audit import audit as run_audit
     from healthgan.sources import load
@@ -79,10 +62,10 @@ def audit(
     learned = load(train, size=size, seed=seed)
     others = learned if heldout == train else load(heldout, size=size, seed=seed)
     kept, left_out = held_out(learned, others, same=heldout == train)
-    training = _joined({"train": learned["train"]}, learned.name, rare)
-    unseen = _joined(kept, others.name, rare)
-    rest = _rest(kept, others.name, rare)
-    _check_shapes(made.name, made.pixels, training, unseen)
+    training = of_class({"train": learned["train"]}, learned.name, rare)
+    unseen = of_class(kept, others.name, rare)
+    rest = not_of_class(kept, others.name, rare)
+    check_shapes(training, {made.name: made.pixels, unseen.where: unseen.pixels})
     images = made.pixels[position]
     found = run_audit(
         images,
@@ -105,13 +88,14 @@ def audit(
             places=position,
             training_places=training.position,
         )
+    chosen = "" if rare is None else f", {rare}"
     facts = {
         "class": rare,
         "synthetic": made.name,
-        "training_images": training.where,
-        "heldout_images": unseen.where,
+        "training_images": training.where + chosen,
+        "heldout_images": unseen.where + chosen,
         "heldout_left_out": left_out,
-        "also_calibrates": None if rest is None else rest.where,
+        "also_calibrates": None if rest is None else f"{rest.where}, not {rare}",
         "seed": seed,
         **describe(found, position, training.position),
     }
@@ -183,59 +167,6 @@ def describe(
         for pair in found.pairs
     ]
     return {**facts, "notes": list(found.notes())}
-
-
-def _joined(splits: "dict[Split, ImageSet]", name: str, rare: str | None) -> Reals:
-    """The images of a class, or all, in several splits of one source."""
-    import numpy as np
-
-    from healthgan.errors import InputError
-
-    members = {
-        split: np.ones(len(images), np.bool_) if rare is None else images.members(rare)
-        for split, images in splits.items()
-    }
-    if not any(found.any() for found in members.values()):
-        raise InputError(
-            f"There is no image of '{rare}' in {name}, {' or '.join(splits)}. Choose another class."
-        )
-    return _taken(splits, members, f"{name}, {' and '.join(splits)}{f', {rare}' if rare else ''}")
-
-
-def _rest(splits: "dict[Split, ImageSet]", name: str, rare: str | None) -> Reals | None:
-    """The images that are not of the class; None where there are none."""
-    if rare is None:
-        return None
-    members = {split: ~images.members(rare) for split, images in splits.items()}
-    if not any(found.any() for found in members.values()):
-        return None
-    return _taken(splits, members, f"{name}, {' and '.join(splits)}, not {rare}")
-
-
-def _taken(splits: "dict[Split, ImageSet]", members: "dict[Split, NDArray[np.bool_]]", where: str) -> Reals:
-    import numpy as np
-
-    patients = [
-        images.patients[members[split]] for split, images in splits.items() if images.patients is not None
-    ]
-    return Reals(
-        where=where,
-        pixels=np.concatenate([images.pixels[members[split]] for split, images in splits.items()]),
-        patients=np.concatenate(patients) if len(patients) == len(splits) else None,
-        position=np.concatenate([np.flatnonzero(members[split]) for split in splits]),
-    )
-
-
-def _check_shapes(name: str, pixels: "NDArray[np.uint8]", training: Reals, unseen: Reals) -> None:
-    from healthgan.errors import InputError
-
-    for other, where in ((pixels, name), (unseen.pixels, unseen.where)):
-        if other.shape[1:] != training.pixels.shape[1:]:
-            raise InputError(
-                f"The images of '{where}' are {other.shape[1:]} (height, width, channels), those of "
-                f"'{training.where}' {training.pixels.shape[1:]}; they must be equal. Resample with --size N, which "
-                "reaches pictures in folders but not a synthetic .npz."
-            )
 
 
 def _print(facts: dict[str, Any], found: "Audit") -> None:

@@ -1,7 +1,7 @@
 """The command ``healthgan likeness``: how alike synthetic images are to real ones, and what the band says."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,32 +12,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from healthgan.images import Collection, ImageSet
+    from healthgan.cli_reals import Reals
+    from healthgan.images import Collection
     from healthgan.likeness import Band, Judged
 
 app = typer.Typer(no_args_is_help=True)
 
 PERCENTILES = (5, 50, 95, 99)
 NAMES = {"synthetic": "synthetic", "heldout": "held-out real"}
-
-
-@dataclass(frozen=True)
-class Reals:
-    """Real images of one class, or of all.
-
-    Attributes:
-        where: which they are: ``chestmnist, train``.
-        pixels: (M, H, W, C) uint8.
-        patients: (M,) codes; None where they are not known.
-        position: (M,) int64, the place of each in its split.
-        left_out: what was dropped from them and why; empty if nothing was.
-    """
-
-    where: str
-    pixels: "NDArray[np.uint8]"
-    patients: "NDArray[np.int64] | None"
-    position: "NDArray[np.int64]"
-    left_out: str = ""
 
 
 @app.command()
@@ -59,6 +41,7 @@ def likeness(
     """Compare synthetic images with real ones, and with how alike real images of different patients are."""
     import numpy as np
 
+    from healthgan.cli_reals import check_shapes, of_class
     from healthgan.likeness import calibrate, judge
     from healthgan.sources import load
     from healthgan.sources.synthetic import load_synthetic
@@ -66,22 +49,22 @@ def likeness(
     made = load_synthetic(synthetic, size=size)
     position = np.arange(len(made)) if rare is None else made.of_class(rare)
     collection = load(real, size=size, seed=seed)
-    train = _train(collection, rare)
-    others = None
+    train = of_class({"train": collection["train"]}, collection.name, rare)
+    others, left_out = None, ""
     if heldout is not None:
         again = collection if heldout == real else load(heldout, size=size, seed=seed)
-        others = _rest(again, rare) if heldout == real else _other(again, rare, train)
-    _check_shapes(made.name, made.pixels, train)
+        others, left_out = _rest(again, rare) if heldout == real else _other(again, rare, train)
+    check_shapes(train, {made.name: made.pixels})
     band = calibrate(train.pixels, train.patients)
     judged = {"synthetic": judge(made.pixels[position], train.pixels, band)}
     if others is not None:
-        _check_shapes(others.where, others.pixels, train)
+        check_shapes(train, {others.where: others.pixels})
         judged["heldout"] = judge(others.pixels, train.pixels, band)
     if out is not None:
         _write_scores(out, judged["synthetic"], position, train.position)
     facts = {"class": rare, "synthetic": made.name, "real": train.where, "real_images": len(train.pixels)}
     if others is not None:
-        facts |= {"heldout": others.where, "heldout_left_out": others.left_out}
+        facts |= {"heldout": others.where, "heldout_left_out": left_out}
     facts |= describe(judged, band)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -119,12 +102,9 @@ def _share(count: int, total: int) -> dict[str, Any]:
     return {"count": count, "share": count / total, "low": low, "high": high}
 
 
-def _train(collection: "Collection", rare: str | None) -> Reals:
-    return _members(collection["train"], rare, f"{collection.name}, train")
-
-
-def _rest(collection: "Collection", rare: str | None) -> Reals:
-    """The validation and test images of a split source, less what also stands in an earlier split."""
+def _rest(collection: "Collection", rare: str | None) -> "tuple[Reals, str]":
+    """The validation and test images of a split source, less what also stands in an earlier split, and what was lost."""
+    from healthgan.cli_reals import of_class
     from healthgan.errors import InputError
     from healthgan.splits import keep_apart
 
@@ -136,58 +116,23 @@ def _rest(collection: "Collection", rare: str | None) -> Reals:
     kept, removed = keep_apart(collection)
     lost = sum(sum(removed[split].values()) for split in splits)
     note = f"{lost} images of patients, or equal to images, of an earlier split" if lost else ""
-    return _joined([_members(kept[split], rare, split) for split in splits], collection.name, note)
+    return of_class({split: kept[split] for split in splits}, collection.name, rare), note
 
 
-def _other(collection: "Collection", rare: str | None, train: Reals) -> Reals:
-    """All images of another source, less those that stand in the training images."""
+def _other(collection: "Collection", rare: str | None, train: "Reals") -> "tuple[Reals, str]":
+    """All images of another source, less those that stand in the training images, and what was lost."""
     import numpy as np
 
-    found = _joined([_members(collection[s], rare, s) for s in collection], collection.name, "")
+    from healthgan.cli_reals import of_class
+    from healthgan.errors import InputError
+
+    found = of_class({split: collection[split] for split in collection}, collection.name, rare)
     known = {image.tobytes() for image in train.pixels}
     fresh = np.flatnonzero([image.tobytes() not in known for image in found.pixels])
     lost = len(found.pixels) - len(fresh)
     if not len(fresh):
-        from healthgan.errors import InputError
-
         raise InputError(f"Every image of '{found.where}' is a training image. Give other held-out images.")
-    note = f"{lost} images that are training images" if lost else ""
-    return Reals(found.where, found.pixels[fresh], None, found.position[fresh], note)
-
-
-def _members(images: "ImageSet", rare: str | None, where: str) -> Reals:
-    import numpy as np
-
-    from healthgan.errors import InputError
-
-    index = np.arange(len(images)) if rare is None else np.flatnonzero(images.members(rare))
-    if not len(index):
-        raise InputError(f"There is no image of '{rare}' in {where}. Choose another class.")
-    patients = None if images.patients is None else images.patients[index]
-    return Reals(where, images.pixels[index], patients, index)
-
-
-def _joined(parts: list[Reals], name: str, note: str) -> Reals:
-    import numpy as np
-
-    return Reals(
-        f"{name}, {' and '.join(part.where for part in parts)}",
-        np.concatenate([part.pixels for part in parts]),
-        None,
-        np.concatenate([part.position for part in parts]),
-        note,
-    )
-
-
-def _check_shapes(name: str, pixels: "NDArray[np.uint8]", train: Reals) -> None:
-    from healthgan.errors import InputError
-
-    ours, theirs = pixels.shape[1:], train.pixels.shape[1:]
-    if ours != theirs:
-        raise InputError(
-            f"The images of '{name}' are {ours} (height, width, channels), those of '{train.where}' {theirs}; they must "
-            "be equal. Resample with --size N, which reaches pictures in folders but not a synthetic .npz."
-        )
+    return found.take(fresh), f"{lost} images that are training images" if lost else ""
 
 
 def _write_scores(
