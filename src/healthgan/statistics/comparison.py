@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from healthgan.statistics.cases import CaseCovariance
 from healthgan.statistics.differences import Estimate
@@ -18,6 +17,7 @@ from healthgan.statistics.readers import (
     training_variances,
     units_of,
 )
+from healthgan.statistics.simultaneous import t_quantile
 from healthgan.statistics.verdicts import Variance
 
 
@@ -89,7 +89,7 @@ def mean_aurocs(design: Design, level: float = 0.95) -> list[MeanAuroc]:
         se = float(np.sqrt(variance.total))
         found.append(
             MeanAuroc(
-                estimate=on_logit_scale(unit.auroc, se, float(stats.t.isf((1 - level) / 2, df))),
+                estimate=on_logit_scale(unit.auroc, se, t_quantile((1 - level) / 2, df)),
                 se=se,
                 df=df,
                 unit_sd=float(np.sqrt(unit.variance)) if unit.count > 1 else None,

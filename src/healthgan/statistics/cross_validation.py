@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from healthgan.errors import InputError
-from healthgan.scores import auroc
+from healthgan.statistics.cases import placements
 from healthgan.statistics.comparison import MeanAuroc, on_logit_scale
 from healthgan.statistics.conclusion import ArmResult, Comparison, check_arms, conclude
 from healthgan.statistics.measures import MEASURES, Measured, measure_arm
-from healthgan.statistics.pairs import Differences, families, judge
-from healthgan.statistics.readers import Arm
+from healthgan.statistics.pairs import Differences, Pair, families, judge
+from healthgan.statistics.readers import Arm, Kind
+from healthgan.statistics.simultaneous import t_quantile
 from healthgan.statistics.verdicts import Variance
 
 
@@ -69,17 +69,9 @@ def compare_cross_validation(
     for split in splits:
         check_arms(split.arms, split.labels, split.patients)
         assert [arm.name for arm in split.arms] == [arm.name for arm in arms], "the same arms in every split"
-    values = np.array([[_mean_auroc(arm, split.labels) for arm in split.arms] for split in splits])  # (J, A)
-    share = float(np.mean([len(split.labels) / split.training_images for split in splits]))
-    df = float(len(splits) - 1)
-    pairs = []
-    for family in families([(arm.name, arm.kind) for arm in arms], real):
-        differences = values @ family.contrasts(len(arms)).T  # (J, K)
-        spread = [_corrected(column, share) for column in differences.T]
-        found = Differences(
-            differences.mean(axis=0), spread, np.full(len(spread), df), _correlation(differences)
-        )
-        pairs += judge(family, found, equivalence, level)
+    values = mean_aurocs(splits)
+    share = _test_share(splits)
+    pairs = compare_splits([(arm.name, arm.kind) for arm in arms], values, share, real, equivalence, level)
     labels, patients = _tested(splits)
     return conclude(
         design="cross-validation",
@@ -94,10 +86,49 @@ def compare_cross_validation(
     )
 
 
-def _mean_auroc(arm: Arm, labels: NDArray[np.int64]) -> float:
-    """The mean over generators of the means over their classifiers."""
-    single = np.array([auroc(labels, scores) for scores in arm.scores])
-    return float(np.mean([single[arm.unit == unit].mean() for unit in np.unique(arm.unit)]))
+def mean_aurocs(splits: Sequence[Split]) -> NDArray[np.float64]:
+    """(J, A) in every split and arm, the mean over generators of the means over their classifiers."""
+    values = np.zeros((len(splits), len(splits[0].arms)))
+    for row, split in enumerate(splits):
+        for column, arm in enumerate(split.arms):
+            single = placements(split.labels, arm.scores)[0].mean(axis=1)
+            values[row, column] = np.mean([single[arm.unit == unit].mean() for unit in np.unique(arm.unit)])
+    return values
+
+
+def _test_share(splits: Sequence[Split]) -> float:
+    """Images of the test part over images of the training part."""
+    return float(np.mean([len(split.labels) / split.training_images for split in splits]))
+
+
+def compare_splits(
+    arms: Sequence[tuple[str, Kind]],
+    values: NDArray[np.float64],
+    share: float,
+    real: str = "real",
+    equivalence: float = 0.01,
+    level: float = 0.95,
+) -> list[Pair]:
+    """The pairs that are compared, from each split's mean AUROCs.
+
+    Args:
+        arms: names and kinds.
+        values: (J, A) mean AUROCs.
+        share: test over training images.
+        real: the name of the reference arm that is trained on the real images only.
+        equivalence: differences of AUROC below this are of no practical use.
+        level: of the intervals.
+    """
+    df = float(len(values) - 1)
+    pairs = []
+    for family in families(arms, real):
+        differences = values @ family.contrasts(len(arms)).T  # (J, K)
+        spread = [_corrected(column, share) for column in differences.T]
+        found = Differences(
+            differences.mean(axis=0), spread, np.full(len(spread), df), _correlation(differences)
+        )
+        pairs += judge(family, found, equivalence, level)
+    return pairs
 
 
 def _corrected(values: NDArray[np.float64], share: float) -> Variance:
@@ -120,7 +151,7 @@ def _results(
     splits: Sequence[Split], values: NDArray[np.float64], share: float, level: float
 ) -> list[ArmResult]:
     """Every arm by itself: means over splits with Nadeau and Bengio's intervals."""
-    critical = float(stats.t.isf((1 - level) / 2, len(splits) - 1))
+    critical = t_quantile((1 - level) / 2, len(splits) - 1)
     results = []
     for number, arm in enumerate(splits[0].arms):
         se = float(np.sqrt(_corrected(values[:, number], share).total))

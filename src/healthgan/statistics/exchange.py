@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import isotonic_regression
 
 from healthgan.statistics.comparison import design_of
 from healthgan.statistics.differences import slope
 from healthgan.statistics.readers import Arm
+from healthgan.statistics.simultaneous import t_quantile
 
 RESAMPLES = 2000
 SEED = 1955
@@ -90,22 +89,23 @@ def exchange_rates(
     assert np.all(np.diff(counts) > 0), "numbers of images increase"
     weights = np.array([len(point.reference) for point in points], np.float64)
     means = np.array([[point.reference.mean(), point.synthetic.mean()] for point in points])  # (P, 2)
-    fitted = _monotone(means[:, 0], weights)
+    fitted = _monotone(means[np.newaxis, :, 0], weights)
     drawn = means + _deviations(points, case_covariance, level)  # (B, P, 2)
-    worth = np.array([_worth(counts, _monotone(one[:, 0], weights), one[:, 1]) for one in drawn])  # (B, P)
+    worth = _worth(counts, _monotone(drawn[:, :, 0], weights), drawn[:, :, 1])  # (B, P)
     lows, highs = np.quantile(worth, [(1 - level) / 2, (1 + level) / 2], axis=0, method="nearest")
+    found = _worth(counts, fitted, means[np.newaxis, :, 1])[0]
     return [
         Exchange(
             count=point.count,
             reference=float(means[number, 0]),
-            fitted=float(fitted[number]),
+            fitted=float(fitted[0, number]),
             synthetic=float(means[number, 1]),
-            more=float(more),
+            more=float(found[number]),
             low=float(lows[number]),
             high=float(highs[number]),
             beyond=int(counts[-1] - point.count),
         )
-        for number, (point, more) in enumerate(zip(points, _worth(counts, fitted, means[:, 1]), strict=True))
+        for number, point in enumerate(points)
     ]
 
 
@@ -127,7 +127,7 @@ def _deviations(
     scale = _spread([point.count for point in points], kept)
     pool = np.concatenate([one / own for one, own in zip(kept, scale, strict=True)])
     df = len(pool) - len(points)
-    widen = stats.t.isf((1 - level) / 2, df) / stats.norm.isf((1 - level) / 2)
+    widen = t_quantile((1 - level) / 2, df) / t_quantile((1 - level) / 2, np.inf)
     found = np.stack(
         [
             widen * own * pool[rng.integers(len(pool), size=(RESAMPLES, len(one)))].mean(axis=1)
@@ -155,24 +155,35 @@ def _spread(counts: Sequence[int], kept: Sequence[NDArray[np.float64]]) -> NDArr
 
 
 def _monotone(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    fitted: NDArray[np.float64] = isotonic_regression(values, weights=weights).x
+    """The nearest rising curves (B, P) to ``values`` (B, P): the largest of the least means over what surrounds."""
+    sums = np.pad(np.cumsum(values * weights, axis=1), ((0, 0), (1, 0)))
+    totals = np.concatenate([[0.0], np.cumsum(weights)])
+    fitted = np.full(values.shape, -np.inf)
+    for start in range(values.shape[1]):
+        ends = np.arange(start + 1, values.shape[1] + 1)
+        means = (sums[:, ends] - sums[:, [start]]) / (totals[ends] - totals[start])
+        least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        fitted[:, start:] = np.maximum(fitted[:, start:], least)
     return fitted
 
 
 def _worth(
-    counts: NDArray[np.int64], curve: NDArray[np.float64], levels: NDArray[np.float64]
+    counts: NDArray[np.int64], curves: NDArray[np.float64], levels: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(P,) how many more images lift the curve from its own height at each number to the level there."""
+    """(B, P) how many more images lift a curve (B, P) from its height at each number to the level there."""
     logs = np.log(counts)
-    found = np.zeros(len(counts))
-    for number, (height, level) in enumerate(zip(curve, levels, strict=True)):
-        if level > curve[-1]:
-            found[number] = np.inf
-        elif level > height:
-            above = int(np.searchsorted(curve, level))  # curve[above − 1] < level ≤ curve[above]
-            part = (level - curve[above - 1]) / (curve[above] - curve[above - 1])
-            reached = logs[above - 1] + part * (logs[above] - logs[above - 1])
-            found[number] = np.exp(reached) - counts[number]
+    rows = np.arange(len(curves))
+    found = np.zeros(levels.shape)
+    for number, count in enumerate(counts):
+        level = levels[:, number]
+        above = np.minimum((curves < level[:, np.newaxis]).sum(axis=1), len(counts) - 1)  # first to reach it
+        below = np.maximum(above - 1, 0)
+        rise = curves[rows, above] - curves[rows, below]
+        part = np.divide(level - curves[rows, below], rise, out=np.zeros(len(rows)), where=rise > 0)
+        more = np.exp(logs[below] + part.clip(0, 1) * (logs[above] - logs[below])) - count
+        found[:, number] = np.where(
+            level > curves[:, -1], np.inf, np.where(level > curves[:, number], more, 0)
+        )
     return found
 
 

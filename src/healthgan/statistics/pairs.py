@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from healthgan.statistics.readers import Kind
-from healthgan.statistics.simultaneous import critical_values
+from healthgan.statistics.simultaneous import critical_values, t_quantile
 from healthgan.statistics.verdicts import Needed, Variance, Verdict, detectable, needed, verdict
 
 
@@ -116,7 +115,7 @@ def judge(family: Family, found: Differences, equivalence: float, level: float) 
         variance, critical = found.variance[place], float(criticals[place])
         se = float(np.sqrt(variance.total))
         low, high = value - critical * se, value + critical * se
-        alone = float(stats.t.isf((1 - level) / 2, df)) * se
+        alone = t_quantile((1 - level) / 2, df) * se
         decided = verdict(low, high, equivalence)
         unknown = decided is Verdict.UNKNOWN
         pairs.append(

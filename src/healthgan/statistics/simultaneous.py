@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 DRAWS = 20_000
 """The critical value's own Monte Carlo error is then about 0.5 %."""
@@ -34,11 +34,15 @@ def critical_values(
     if len(df) == 1:
         tail = single
     else:
-        most = float(np.min([df.max(), 1e6]))
-        largest = np.abs(_normals(len(df)) @ _root(correlation).T).max(axis=1) / _scales(most)
-        tail = float(np.clip(stats.t.sf(np.quantile(largest, level), most), single / len(df), single))
-    values: NDArray[np.float64] = stats.t.isf(tail, df)
-    return values
+        most = float(min(df.max(), 1e6))
+        largest = np.abs(_root(correlation) @ _normals(len(df))).max(axis=0) / _scales(most)
+        tail = float(np.clip(special.stdtr(most, -np.quantile(largest, level)), single / len(df), single))
+    return np.array([t_quantile(tail, float(one)) for one in df])
+
+
+def t_quantile(tail: float, df: float) -> float:
+    """Where Student's t leaves ``tail`` above it; of the normal distribution with infinite degrees of freedom."""
+    return float(-special.stdtrit(df, tail) if np.isfinite(df) else -special.ndtri(tail))
 
 
 def _root(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,7 +55,7 @@ def _root(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=8)
 def _normals(count: int) -> NDArray[np.float64]:
-    return np.random.default_rng(SEED).standard_normal((DRAWS, count))
+    return np.random.default_rng(SEED).standard_normal((count, DRAWS))
 
 
 def _scales(df: float) -> NDArray[np.float64]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
+
+from healthgan.statistics.simultaneous import t_quantile
 
 POWER = 0.8
 
@@ -168,4 +169,4 @@ def detectable(variance: float, critical: float, df: float, power: float = POWER
         df: degrees of freedom.
         power: the chance.
     """
-    return float((critical + stats.t.ppf(power, df)) * np.sqrt(variance))
+    return float((critical + t_quantile(1 - power, df)) * np.sqrt(variance))

@@ -1,0 +1,253 @@
+"""Whether the comparison's claims hold: whole studies made up at the level of predictions, with known truths.
+
+    python benchmarks/honesty.py [--studies 1000] [--seed 0] [--json FILE]
+
+Null: no arm differs. How often is one said to help or to hurt, and do the intervals hold the truth?
+Power: one synthetic arm is 0.03 AUROC better. How large a test set finds it in 80 % of studies?
+Cross-validation: the same as null, over splits that share their images.
+Exchange rate: a known learning curve, and synthetic images worth a known number of real ones.
+
+A made-up study has 7 reference and 6 synthetic arms, a test set of 66 positive images of 50 patients and 1,692
+negative ones. *Usual* classifiers differ by 0.006 AUROC between seeds and 0.004 between generators, and two arms'
+means by 0.008 over test patients. *Restless* ones are as was measured with the study's CNN on 2,407 chest X-rays
+(100 positives; 24 to 32 classifiers): 0.012 between seeds, 0.010 over test patients.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from healthgan.statistics import Point, Verdict, exchange_rates
+from healthgan.statistics.comparison import compare_pairs, design_of
+from healthgan.statistics.cross_validation import compare_splits, mean_aurocs
+from healthgan.statistics.pairs import Pair
+from healthgan.statistics.simulation import Layout, Study, World, simulate
+from healthgan.statistics.simulation_splits import SET, Folding, simulate_splits
+from healthgan.statistics.verdicts import Headline, headline
+
+USUAL = World()
+RESTLESS = World(seed_sd=0.006, generator_sd=0.004, arm=0.07, generator=0.01, fit=0.125)
+SMALL = Layout(generators=2, seeds=2, reference_seeds=4)
+FULL = Layout(generators=5, seeds=10, reference_seeds=10)
+GAIN = 0.03
+WANTED = 0.8
+NOMINAL = 0.05
+
+
+def studies(world: World, layout: Layout, gains: list[float], count: int, seed: list[int]) -> Iterator[Study]:
+    for number in range(count):
+        yield simulate(world, layout, gains, np.random.default_rng([*seed, number]))
+
+
+def pairs_of(study: Study) -> list[Pair]:
+    return compare_pairs(design_of(study.arms, study.labels, study.patients))
+
+
+def answer_of(pairs: list[Pair]) -> Headline:
+    synthetic = [pair for pair in pairs if pair.kind == "synthetic"]
+    return headline([(pair.arm, pair.reference, pair.verdict) for pair in synthetic], "real")[0]
+
+
+def decided(pair: Pair) -> bool:
+    return pair.verdict in (Verdict.HELPS, Verdict.HURTS)
+
+
+def share(hits: list[bool]) -> dict[str, float]:
+    """A share with its Wilson interval."""
+    interval = stats.binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
+    return {"share": sum(hits) / len(hits), "low": interval.low, "high": interval.high}
+
+
+@dataclass
+class Tally:
+    """What is counted over studies without any difference."""
+
+    covered: list[float]
+    together: list[bool]
+    decided: list[bool]
+    references: list[bool]
+    answers: list[Headline]
+
+    def add(self, pairs: list[Pair], truth: dict[str, float]) -> None:
+        """Count a study."""
+        synthetic = [pair for pair in pairs if pair.kind == "synthetic"]
+        true = {pair: truth[pair.arm] - truth[pair.reference] for pair in synthetic}
+        against_real = [pair for pair in synthetic if pair.reference == "real"]
+        self.covered.append(float(np.mean([p.marginal_low <= true[p] <= p.marginal_high for p in synthetic])))
+        self.together.append(all(pair.low <= true[pair] <= pair.high for pair in against_real))
+        self.decided.append(any(decided(pair) for pair in against_real))
+        self.references.append(any(decided(pair) for pair in pairs if pair.kind == "reference"))
+        self.answers.append(answer_of(pairs))
+
+    def summary(self) -> dict[str, Any]:
+        """Shares, with what they should be."""
+        covered = np.array(self.covered)
+        limit = NOMINAL + 3 * np.sqrt(NOMINAL * (1 - NOMINAL) / len(covered))
+        return {
+            "studies": len(covered),
+            "a synthetic arm helps or hurts against real": share(self.decided),
+            "limit of that": limit,
+            "a reference arm helps or hurts against real": share(self.references),
+            "intervals of single arms hold the truth": {
+                "share": covered.mean(),
+                "standard error": covered.std(ddof=1) / np.sqrt(len(covered)),
+            },
+            "intervals of all arms hold the truth": share(self.together),
+            "headlines": {answer.value: self.answers.count(answer) for answer in sorted(set(self.answers))},
+        }
+
+
+def null(world: World, layout: Layout, count: int, seed: list[int]) -> dict[str, Any]:
+    tally = Tally([], [], [], [], [])
+    for study in studies(world, layout, [0.0] * layout.synthetic, count, seed):
+        tally.add(pairs_of(study), study.truth)
+    return {"fits": layout.fits, **tally.summary()}
+
+
+def power(world: World, layout: Layout, count: int, seed: list[int]) -> dict[str, Any]:
+    """The size at which the components of some studies promise the power, and what it is there."""
+    gains = [GAIN] + [0.0] * (layout.synthetic - 1)
+    pilot = [
+        next(pair for pair in pairs_of(study) if (pair.arm, pair.reference) == ("synthetic-0", "real"))
+        for study in studies(world, layout, gains, max(20, count // 10), [*seed, 0])
+    ]
+    width = np.mean([pair.detectable / pair.se for pair in pilot])
+    patients = np.mean([pair.variance.cases + pair.variance.crossed for pair in pilot])
+    trainings = np.mean([pair.variance.trainings for pair in pilot])
+    factor = patients / ((GAIN / width) ** 2 - trainings)
+    found: dict[str, Any] = {"gain": GAIN, "fits": layout.fits, "sizes": []}
+    for number, times in enumerate((1.0, float(factor), 2.0)):
+        sized = world.times(times)
+        hits, heads = [], []
+        for study in studies(sized, layout, gains, count, [*seed, 1 + number]):
+            pairs = pairs_of(study)
+            first = [pair for pair in pairs if pair.arm == "synthetic-0"]
+            hits.append(any(p.reference == "real" and p.verdict is Verdict.HELPS for p in first))
+            heads.append(answer_of(pairs) is Headline.HELPS)
+        found["sizes"].append(
+            {
+                "times": times,
+                "positives": sized.positives,
+                "positive patients": sized.positive_patients,
+                "negatives": sized.negatives,
+                "studies": count,
+                "found against real": share(hits),
+                "headline helps (better than all references)": share(heads),
+            }
+        )
+    return found
+
+
+def cross_validation(folding: Folding, count: int, seed: list[int]) -> dict[str, Any]:
+    layout = Layout(references=2, synthetic=6, generators=1, seeds=2, reference_seeds=2)
+    tally = Tally([], [], [], [], [])
+    for number in range(count):
+        rng = np.random.default_rng([*seed, number])
+        splits, truth = simulate_splits(SET, layout, folding, [0.0] * layout.synthetic, rng)
+        names = [(arm.name, arm.kind) for arm in splits[0].arms]
+        share_tested = 1 / (folding.folds - 1)
+        tally.add(compare_splits(names, mean_aurocs(splits), share_tested), truth)
+    return {"images": SET.positives + SET.negatives, "positives": SET.positives} | tally.summary()
+
+
+def exchange(count: int, seed: list[int]) -> dict[str, Any]:
+    """Three draws at 25 to 400 images; spread falls from 0.015 with the square root; worth 30 real images."""
+    counts, worth, draws = np.array([25, 50, 100, 200, 400]), 30, 3
+
+    def curve(images: float) -> float:
+        return float(0.93 - 0.5 * images**-0.45)
+
+    held = []
+    for number in range(count):
+        rng = np.random.default_rng([*seed, number])
+        points = []
+        for images in counts:
+            together, alone, other = 0.0106 * np.sqrt(25 / images) * rng.standard_normal((3, draws))
+            points.append(
+                Point(
+                    int(images),
+                    curve(images) + together + alone,
+                    curve(images + worth) + together + other,
+                )
+            )
+        held.append(
+            [rate.low <= (worth if rate.beyond else np.inf) <= rate.high for rate in exchange_rates(points)]
+        )
+    columns = list(zip(*held, strict=True))
+    return {
+        f"at {images} images": share(list(column)) for images, column in zip(counts, columns, strict=True)
+    } | {"studies": count, "worth": worth, "draws": draws}
+
+
+def plan(count: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    few = max(count // 4, 20)
+    more = Folding(training_sd=0.01, training=0.1)
+    return {
+        "null, usual, G = 2, S = 2": lambda: null(USUAL, SMALL, count, [seed, 0]),
+        "null, restless, G = 2, S = 2": lambda: null(RESTLESS, SMALL, count, [seed, 1]),
+        "null, uneven arms, G = 2, S = 2": lambda: null(replace(RESTLESS, uneven=0.5), SMALL, few, [seed, 2]),
+        "null, usual, G = 5, S = 10": lambda: null(USUAL, FULL, count, [seed, 3]),
+        "power, usual, G = 2, S = 2": lambda: power(USUAL, SMALL, few, [seed, 4]),
+        "power, restless, G = 2, S = 2": lambda: power(RESTLESS, SMALL, few, [seed, 5]),
+        "power, usual, G = 5, S = 10": lambda: power(USUAL, FULL, few // 2, [seed, 6]),
+        "cross-validation, 5 folds, 3 times": lambda: cross_validation(Folding(), count, [seed, 7]),
+        "cross-validation, 5 folds, once": lambda: cross_validation(Folding(repeats=1), few, [seed, 8]),
+        "cross-validation, training sets matter more": lambda: cross_validation(more, few, [seed, 9]),
+        "exchange rate": lambda: exchange(count, [seed, 10]),
+    }
+
+
+def show(title: str, found: dict[str, Any], indent: int = 0) -> None:
+    print(f"{'  ' * indent}{title}")
+    for name, value in found.items():
+        lead = "  " * (indent + 1)
+        if isinstance(value, dict) and "share" in value and "low" in value:
+            print(
+                f"{lead}{name:50s} {100 * value['share']:5.1f} %  "
+                f"[{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+            )
+        elif isinstance(value, dict) and "share" in value:
+            print(f"{lead}{name:50s} {100 * value['share']:5.1f} %  ± {100 * value['standard error']:.1f}")
+        elif isinstance(value, dict):
+            show(name, value, indent + 1)
+        elif isinstance(value, list):
+            for entry in value:
+                show(f"{name}:", entry, indent + 1)
+        else:
+            print(
+                f"{lead}{name:50s} {value:.3g}" if isinstance(value, float) else f"{lead}{name:50s} {value}"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found: dict[str, Any] = {}
+    start = time.process_time()
+    for title, work in plan(options.studies, options.seed).items():
+        began = time.process_time()
+        found[title] = work()
+        show(f"{title} ({time.process_time() - began:.0f} processor seconds)", found[title])
+    print(
+        f"{time.process_time() - start:.0f} s, NumPy {np.__version__}, {platform.processor() or platform.machine()}"
+    )
+    if options.json:
+        worlds = {"usual": asdict(USUAL), "restless": asdict(RESTLESS)}
+        options.json.write_text(json.dumps({"worlds": worlds, "found": found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
