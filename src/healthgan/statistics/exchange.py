@@ -57,7 +57,7 @@ class Exchange:
 
     def words(self, value: float) -> str:
         """One of the three numbers in words: 'none', '37', or '> 158'."""
-        if value <= 0:
+        if value < 0.5:
             return "none"
         return f"> {self.beyond}" if np.isinf(value) else f"{value:.0f}"
 

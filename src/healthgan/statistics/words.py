@@ -32,9 +32,9 @@ def needed_sentence(found: Needed) -> str:
     if patients and trainings:
         return f"About {patients} the test patients would tell, or {trainings} the trainings."
     if patients:
-        return f"About {patients} the test patients would tell; no number of trainings would."
+        return f"About {patients} the test patients would tell; more trainings alone would not."
     if trainings:
-        return f"About {trainings} the trainings would tell; no number of test patients would."
+        return f"About {trainings} the trainings would tell; more test patients alone would not."
     both = _times(found.both)
     if both:
         return f"About {both} both the test patients and the trainings would tell; neither alone would."
@@ -63,8 +63,9 @@ def headline_sentence(comparison: Comparison) -> str:
     if comparison.detectable is None:
         return found
     return (
-        f"{found} This study finds a difference of {comparison.detectable:.3f} AUROC with 80 % chance, and with "
-        f"any number of trainings its test patients allow {comparison.detectable_at_best:.3f}."
+        f"{found} This study finds a difference of {comparison.detectable:.3f} AUROC from {comparison.real} with "
+        f"80 % chance; its test patients would allow {comparison.detectable_at_best:.3f} with any number of "
+        "trainings."
     )
 
 
