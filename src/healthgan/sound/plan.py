@@ -39,7 +39,7 @@ def plan_jobs(protocol: Sound, cells: list[Cell], arms: tuple[str, ...], brought
             Job(f"quality/{cell.name}", "quality", where, needs=(f"generator/{cell.name}/0",))
         ] * measured
         jobs[4] += _fit_jobs(protocol, cell, names, count)
-    return [job for stage in (jobs[0], jobs[1], jobs[2], jobs[4], jobs[3]) for job in stage]
+    return [job for stage in jobs for job in stage]
 
 
 def _fit_jobs(protocol: Sound, cell: Cell, arms: list[str], generators: int) -> list[Job]:
