@@ -11,6 +11,9 @@ from healthgan.terminal import plain
 FEW_GENERATORS = 5
 """Trainings of the generator below which their spread is hardly known."""
 
+PLACES = ("arms", "pools", "external")
+"""Sections of the page beside which cautions stand."""
+
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -21,10 +24,12 @@ class Caution:
     Attributes:
         title: in a few words.
         text: what it means.
+        place: the section of the page that it stands beside.
     """
 
     title: str
     text: str
+    place: str = "arms"
 
 
 def cautions(run: SoundRun, answers: Answers) -> list[Caution]:
@@ -92,6 +97,7 @@ def _pools(run: SoundRun) -> Iterator[Caution]:
                 f"Few synthetic images are kept by the {rule}",
                 f"As few as {min(counts):,} in a pool, for {run.asked['rare_images']:,} real ones: the arms that use them see "
                 "each one often.",
+                "pools",
             )
 
 
@@ -111,10 +117,22 @@ def _generators(run: SoundRun) -> Iterator[Caution]:
 
 def _external(run: SoundRun) -> Iterator[Caution]:
     facts = (run.task or {}).get("external")
-    if facts and facts["dropped"]:
+    if not facts:
+        return
+    if run.design != "own-test":
         yield Caution(
-            "Pictures of the external test set were left out",
-            f"{facts['dropped']:,} of them stand in the study's own source.",
+            "The external test set is not judged",
+            "In a cross-validation every fold has classifiers of its own. Take a study on the source's own test split.",
         )
-    if facts and not facts["patients_known"]:
-        yield Caution("The external test set does not tell its patients", "Its intervals may be too narrow.")
+    if facts["dropped"]:
+        yield Caution(
+            "Pictures were left out of the external test set",
+            f"{facts['dropped']:,} of them stand in the study's own source.",
+            "external",
+        )
+    if not facts["patients_known"]:
+        yield Caution(
+            "The external test set does not tell its patients",
+            "Every image counts as a patient of its own; true intervals may be wider.",
+            "external",
+        )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from healthgan.report.sound.words import with_interval
 from healthgan.statistics.conclusion import Comparison
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.verdicts import Verdict
@@ -19,14 +18,18 @@ class Check:
     Attributes:
         arm: its name.
         should: what it should show against real images alone.
-        found: what it shows, with its interval.
+        difference: what it shows.
+        low: of the interval that holds for all arms of its kind together.
+        high: of it.
         state: whether that is as it should be.
         meaning: what an alarm means; what is left open where nothing is settled.
     """
 
     arm: str
     should: str
-    found: str
+    difference: float
+    low: float
+    high: float
     state: State
     meaning: str
 
@@ -60,7 +63,7 @@ def _no_difference(pair: Pair) -> Check:
     return Check(
         arm=pair.arm,
         should="no difference: it is the same recipe with other seeds",
-        found=with_interval(pair),
+        **_figures(pair),
         state="alarm" if alarm else "as it should" if settled else "not settled",
         meaning="The luck of training is larger than the intervals say: believe no verdict of this study."
         if alarm
@@ -76,7 +79,7 @@ def _no_help(pair: Pair, meaning: str) -> Check:
     return Check(
         arm=pair.arm,
         should="no gain",
-        found=with_interval(pair),
+        **_figures(pair),
         state="alarm" if alarm else "as it should" if settled else "not settled",
         meaning=meaning
         if alarm
@@ -88,11 +91,16 @@ def _no_help(pair: Pair, meaning: str) -> Check:
 
 def _help(pair: Pair) -> Check:
     if pair.verdict is Verdict.HELPS:
-        return Check(pair.arm, "a gain", with_interval(pair), "as it should", "")
+        return Check(pair.arm, "a gain", **_figures(pair), state="as it should", meaning="")
     alarm = pair.verdict is Verdict.HURTS
     meaning = (
         "More real patients make it worse: something is wrong with the training or the test set."
         if alarm
         else "Even fresh real patients gain nothing that this study can see: it could not see a gain by synthetic images either."
     )
-    return Check(pair.arm, "a gain", with_interval(pair), "alarm" if alarm else "not settled", meaning)
+    state: State = "alarm" if alarm else "not settled"
+    return Check(pair.arm, "a gain", **_figures(pair), state=state, meaning=meaning)
+
+
+def _figures(pair: Pair) -> dict[str, float]:
+    return {"difference": pair.difference, "low": pair.low, "high": pair.high}

@@ -1,16 +1,23 @@
 """The rows of a sound study's tables: plain numbers and words, None where there is none."""
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from healthgan.report.sound.comparison import Answers, Subgroup
+from healthgan.report.sound.curve import LearningCurve
 from healthgan.report.sound.reading import SoundRun
-from healthgan.report.sound.words import about, hardest, settles
+from healthgan.report.sound.telling import hardest
+from healthgan.report.sound.telling import rows as telling_rows
+from healthgan.report.sound.words import about, settles, worth
 from healthgan.statistics.conclusion import ArmResult, Comparison
 from healthgan.statistics.measures import MEASURES
 from healthgan.statistics.pairs import Pair
 
 Row = dict[str, Any]
+
+ORDER = ("synthetic", "reference", "control")
+"""Of arms in charts and in the tables beside them."""
 
 DIGITS = 4
 """Behind the point: enough for any reader, few enough to be the same on every machine."""
@@ -27,6 +34,9 @@ def tables(run: SoundRun, answers: Answers) -> dict[str, list[Row]]:
         if comparison is not None:
             found[f"{name}arms"] = arm_rows(comparison)
             found[f"{name}differences"] = difference_rows(comparison)
+    if answers.curve is not None:
+        found["curve"], found["exchange"] = curve_rows(answers.curve), exchange_rows(answers.curve)
+    found["roc"], found["calibration"] = telling_rows(answers.telling)
     found["external-subgroups"] = [row for group in answers.subgroups for row in subgroup_rows(group)]
     return {name: rows for name, rows in found.items() if rows}
 
@@ -96,7 +106,7 @@ def difference_row(pair: Pair) -> Row:
 def forest_rows(found: Comparison) -> list[Row]:
     """One row an arm but the real one: against real images alone, and a synthetic arm against its hardest reference."""
     rows = []
-    for arm in found.arms:
+    for arm in sorted(found.arms, key=lambda arm: ORDER.index(arm.kind)):
         if arm.name == found.real:
             continue
         worst = hardest(found, arm.name) if arm.kind == "synthetic" else None
@@ -110,6 +120,36 @@ def forest_rows(found: Comparison) -> list[Row]:
                 "hardest": worst,
             }
         )
+    return rows
+
+
+def curve_rows(found: LearningCurve) -> list[Row]:
+    """One row a draw; of the whole set, one a part of its classifiers."""
+    return [
+        {"rare_images": count, "arm": arm, "draw": number, "auroc": _short(float(value))}
+        for arm, curve in found.draws.items()
+        for count, draws in zip(found.counts, curve, strict=True)
+        for number, value in enumerate(draws)
+    ]
+
+
+def exchange_rows(found: LearningCurve) -> list[Row]:
+    """One row a count and reference arm; what lies beyond the curve has words but no number."""
+    rows = []
+    for reference, rates in found.rates.items():
+        for rate in rates:
+            row: Row = {
+                "reference": reference,
+                "synthetic": found.synthetic,
+                "rare_images": rate.count,
+                "auroc_reference": _short(rate.reference),
+                "auroc_reference_monotone": _short(rate.fitted),
+                "auroc_synthetic": _short(rate.synthetic),
+            }
+            for name, value in (("worth", rate.more), ("low", rate.low), ("high", rate.high)):
+                row[name] = round(value, 1) if isfinite(value) else None
+                row[f"{name}_words"] = worth(rate, value)
+            rows.append(row)
     return rows
 
 

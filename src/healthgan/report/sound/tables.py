@@ -2,17 +2,26 @@
 
 from typing import TYPE_CHECKING, Any
 
+from healthgan.protocol_sound import ARMS
 from healthgan.report.brought import facts_of
 from healthgan.report.sound.cautions import cautions
 from healthgan.report.sound.comparison import examine
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.rows import Row, tables
-from healthgan.report.sound.words import lede, signed, state, verdict_sentence
+from healthgan.report.sound.words import about, lede, signed, state, verdict_sentence
 from healthgan.statistics.conclusion import Comparison
 from healthgan.terminal import as_text
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+PARTS = {
+    "main": "the source's own split",
+    "fold": "folds of the cross-validation, in all repeats",
+    "curve": "draws of the learning curve",
+    "onward": "the second question",
+}
 
 
 def summary(run: SoundRun) -> Row:
@@ -118,10 +127,15 @@ def sets_tables(sets: Row) -> "list[Table]":
             shown(external["source"]), f"{both:,}", f"{external['rare']:,}", "–", f"{external['reference']:,}"
         )
     arms = Table(title="Arms", title_justify="left", title_style="bold")
-    arms.add_column("arm", no_wrap=True)
-    arms.add_column("")
+    for name in ("arm", "kind", "what it is"):
+        arms.add_column(name, no_wrap=name != "what it is")
     for name in sets["arms"]:
-        arms.add_row(name, "")
+        arms.add_row(name, ARMS[name][0], about(name))
     for name, reason in sets["left_out"].items():
-        arms.add_row(name, f"left out: {shown(reason)}")
-    return [real, arms]
+        arms.add_row(name, "left out", shown(reason))
+    parts = Table(title="Training and test parts", title_justify="left", title_style="bold")
+    parts.add_column("kind")
+    parts.add_column("how many", justify="right")
+    for kind, count in sets["cells"].items():
+        parts.add_row(PARTS[kind], f"{count:,}")
+    return [real, parts, arms]

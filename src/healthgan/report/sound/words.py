@@ -1,11 +1,15 @@
 """What a sound study found, in plain words. Nothing is claimed that no interval carries."""
 
 from collections.abc import Iterable
+from math import isfinite
 
 from healthgan.protocol_sound import ARMS
 from healthgan.report.sound.comparison import Answers
+from healthgan.report.sound.curve import LearningCurve
 from healthgan.report.sound.reading import SoundRun
+from healthgan.report.sound.telling import nearest
 from healthgan.statistics.conclusion import Comparison
+from healthgan.statistics.exchange import Exchange
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.verdicts import Headline, Needed, Verdict
 from healthgan.terminal import plain
@@ -45,18 +49,6 @@ def listed(names: Iterable[str]) -> str:
     """``a, b and c``."""
     texts = list(names)
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
-
-
-def hardest(found: Comparison, arm: str) -> Pair:
-    """An arm against the reference arm that it is least sure to be better than."""
-    return min((pair for pair in found.pairs if pair.arm == arm), key=lambda pair: pair.low)
-
-
-def nearest(found: Comparison) -> Pair | None:
-    """The synthetic arm that comes nearest to being better than every reference arm, against its hardest one."""
-    arms = [arm.name for arm in found.arms if arm.kind == "synthetic"]
-    worst = [hardest(found, arm) for arm in arms]
-    return max(worst, key=lambda pair: pair.low, default=None)
 
 
 def verdict_sentence(answers: Answers) -> str:
@@ -108,7 +100,7 @@ def _no_difference(found: Comparison, _: Pair) -> str:
 def _unknown(found: Comparison, pair: Pair) -> str:
     count = len(found.against(found.real))
     subject = f"none of {count} synthetic arms is" if count > 1 else f"the synthetic arm '{pair.arm}' is not"
-    nearest_one = "the one that comes nearest, " if count > 1 else ""
+    nearest_one = f"the one that comes nearest, '{pair.arm}', " if count > 1 else "it "
     other = (
         "real images alone"
         if pair.reference == found.real
@@ -116,7 +108,7 @@ def _unknown(found: Comparison, pair: Pair) -> str:
     )
     return (
         f"That synthetic images help here is not shown: {subject} better than every reference arm; "
-        f"{nearest_one}'{pair.arm}' differs from {other} by {with_interval(pair)} in AUROC."
+        f"{nearest_one}differs from {other} by {with_interval(pair)} in AUROC."
     )
 
 
@@ -158,7 +150,8 @@ def lede(run: SoundRun, answers: Answers) -> list[str]:
         f"Real images alone reach an AUROC of {real.auroc.estimate.value:.3f} "
         f"({real.auroc.estimate.low:.3f} to {real.auroc.estimate.high:.3f}) on {tested}.{_counts(found)}",
         _power(found),
-        f"{_CLAIMS[run.design]} {_covers(found)} Those against one reference arm hold for all synthetic arms together.",
+        curve_sentence(answers.curve),
+        f"{_CLAIMS[run.design]} {_covers(found, run.brought)} Those against one reference arm hold for all synthetic arms together.",
     ]
     return [paragraph for paragraph in paragraphs if paragraph]
 
@@ -170,7 +163,7 @@ _CLAIMS = {
 }
 
 
-def _covers(found: Comparison) -> str:
+def _covers(found: Comparison, brought: bool) -> str:
     """What the intervals count."""
     if found.design == "cross-validation":
         return (
@@ -179,7 +172,8 @@ def _covers(found: Comparison) -> str:
         )
     synthetic = [arm.generators for arm in found.arms if arm.kind == "synthetic"]
     if any(count == 1 for count in synthetic):
-        return "Intervals count the choice of test patients and of the classifiers' seeds; they speak of one generator only."
+        what = "these images" if brought else "one generator"
+        return f"Intervals count the choice of test patients and of the classifiers' seeds; they speak of {what} only."
     return "Intervals count the choice of test patients and the luck of training, of generators as of classifiers."
 
 
@@ -187,15 +181,17 @@ def _counts(found: Comparison) -> str:
     pairs = found.against(found.real)
     if not pairs:
         return ""
-    counted = {what: sum(pair.verdict is what for pair in pairs) for what in Verdict}
     words = {
-        Verdict.HELPS: "better than them",
+        Verdict.HELPS: "better",
         Verdict.HURTS: "worse",
-        Verdict.NO_DIFFERENCE: "not different in practice",
-        Verdict.UNKNOWN: "not told apart from them yet",
+        Verdict.NO_DIFFERENCE: "no different in practice",
+        Verdict.UNKNOWN: "not told apart yet",
     }
-    parts = [f"{count} {words[what]}" for what, count in counted.items() if count]
-    return f" Of {len(pairs)} synthetic arm{'s' * (len(pairs) > 1)}: {', '.join(parts)}."
+    counted = {word: sum(pair.verdict is what for pair in pairs) for what, word in words.items()}
+    if len(pairs) == 1:
+        return f" Against them the synthetic arm is {words[pairs[0].verdict]}."
+    parts = [f"{count} {'is' if count == 1 else 'are'} {word}" for word, count in counted.items() if count]
+    return f" Against them, of {len(pairs)} synthetic arms {listed(parts)}."
 
 
 def _power(found: Comparison) -> str:
@@ -224,6 +220,36 @@ def _times(factor: float) -> str:
     if factor >= 1000:
         return "over 1,000 times"
     return f"{factor:.2g} times" if factor < 10 else f"{factor:.0f} times"
+
+
+def worth(rate: Exchange, value: float) -> str:
+    """A number of real images in words."""
+    if value <= 0:
+        return "none"
+    if isfinite(value):
+        return f"{value:.0f}"
+    return f"over {rate.beyond:,}" if rate.beyond else "some"
+
+
+def worths(rate: Exchange) -> str:
+    """The interval of what the images were worth."""
+    low, high = worth(rate, rate.low), worth(rate, rate.high)
+    return low if low == high else f"{low} to {high}"
+
+
+def curve_sentence(curve: LearningCurve | None) -> str:
+    """What synthetic images were worth in real ones; empty without a curve."""
+    if curve is None or not curve.rates:
+        return ""
+    parts = [
+        f"at {rate.count:,} rare training images {worth(rate, rate.more)} ({worths(rate)})"
+        for rate in curve.rates[curve.reference]
+        if rate.beyond
+    ]
+    return (
+        f"By the learning curve of '{curve.reference}', the synthetic images of '{curve.synthetic}' were worth this many "
+        f"more real ones (95 % interval): {'; '.join(parts)}."
+    )
 
 
 def state(run: SoundRun) -> str:

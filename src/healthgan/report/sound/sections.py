@@ -1,0 +1,169 @@
+"""What the page's lower sections show: small rows of words and numbers from the records and answers."""
+
+from typing import Any
+
+from healthgan.report.page import data_uri, duration
+from healthgan.report.pictures import strip_png
+from healthgan.report.sound.comparison import Answers, Subgroup
+from healthgan.report.sound.examples import LABELS, SHOWN, examples
+from healthgan.report.sound.reading import SoundRun
+from healthgan.report.sound.telling import nearest
+from healthgan.report.sound.words import signed, span, worth, worths
+from healthgan.statistics.conclusion import Comparison
+from healthgan.statistics.measures import MEASURES
+from healthgan.statistics.pairs import Pair
+from healthgan.statistics.verdicts import Verdict
+
+Row = dict[str, Any]
+
+KINDS = {
+    "generator": "training generators",
+    "band": "likeness bands",
+    "pool": "making and judging synthetic images",
+    "quality": "fidelity and privacy",
+    "fit": "training classifiers",
+}
+
+
+def tiles(answers: Answers) -> list[Row]:
+    """The few figures that stand at the top; what is not known yet has no tile."""
+    found, rows = answers.main, []
+    if found is None:
+        return []
+    real = found.arm(found.real).auroc.estimate
+    rows.append(
+        _tile("real", "Real images alone", f"{real.value:.3f}", f"AUROC, {real.low:.3f} to {real.high:.3f}")
+    )
+    pair = nearest(found)
+    if pair is not None:
+        note = f"'{pair.arm}' minus '{pair.reference}', {span(pair.low, pair.high)}"
+        rows.append(_tile("generated", "Nearest to the claim", signed(pair.difference), note))
+    if found.detectable is not None:
+        note = f"gain found with 80 % chance; {found.rare_patients:,} rare test patients"
+        rows.append(_tile("plain", "Smallest visible gain", f"{found.detectable:.3f}", note))
+    curve = answers.curve
+    if curve is not None and curve.rates:
+        rate = curve.at(curve.counts[0])
+        note = f"more real images, at {rate.count}; {worths(rate)}"
+        rows.append(_tile("plain", "Synthetic images were worth", worth(rate, rate.more), note))
+    fits = sum(arm.fits for arm in found.arms) * found.splits
+    rows.append(_tile("plain", "Classifiers compared", f"{fits:,}", f"in {len(found.arms)} arms"))
+    return rows
+
+
+def _tile(kind: str, title: str, value: str, note: str) -> Row:
+    return {"kind": kind, "title": title, "value": value, "note": note}
+
+
+def measures(found: Comparison) -> Row:
+    """Every arm by every measure; measures that no arm has are left out."""
+    names = [name for name in MEASURES if any(name in arm.measures for arm in found.arms)]
+    return {
+        "titles": [(MEASURES[name].title, MEASURES[name].best) for name in names],
+        "rows": [(arm, [arm.measures.get(name) for name in names]) for arm in found.arms],
+    }
+
+
+def pools(run: SoundRun) -> list[Row]:
+    """By class: what became of the candidates of all generators of the study's own cells, and how many each rule keeps."""
+    main = {cell["name"] for cell in run.main_cells}
+    records = [record for record in run.by_kind("pool") if record["cell"] in main]
+    found = []
+    for name in ("rare", "reference"):
+        parts = [record[name] for record in records if record[name] is not None]
+        if parts:
+            found.append(
+                {
+                    "class": name,
+                    "pools": len(parts),
+                    "candidates": sum(part["candidates"] for part in parts),
+                    "verdicts": {label: sum(part["verdicts"][label] for part in parts) for label in LABELS},
+                    "kept": {rule: [part["kept"][rule] for part in parts] for rule in parts[0]["kept"]},
+                    "examples": [
+                        {
+                            "label": one.label,
+                            "reason": one.reason,
+                            "total": one.total,
+                            "width": round(100 * len(one.images) / SHOWN),
+                            "picture": data_uri(strip_png(one.images), "png"),
+                        }
+                        for one in examples(run, name)
+                    ],
+                }
+            )
+    return found
+
+
+def quality(run: SoundRun) -> Row | None:
+    """Fidelity and privacy of the first generator, as they stand on its card."""
+    record = next(iter(run.by_kind("quality")), None)
+    if record is None:
+        return None
+    fidelity, privacy = record["fidelity"], record["privacy"]
+    classes = [
+        {
+            "name": name,
+            "facts": facts,
+            "measures": [
+                (space, measure, value)
+                for space, values in facts["spaces"].items()
+                for measure, value in values.items()
+            ],
+        }
+        for name, facts in fidelity["classes"].items()
+    ]
+    return {
+        "classes": classes,
+        **{key: fidelity[key] for key in ("faithfulness", "learnt")},
+        "audit": privacy["audit"],
+    }
+
+
+def onward(run: SoundRun, answers: Answers) -> Row | None:
+    """The second question: its sentence and its pairs."""
+    found, settings = answers.onward, run.protocol.onward
+    if found is None or settings is None:
+        return None
+    pair = found.pair(settings.synthetic, found.real)
+    claims = {
+        Verdict.HELPS: "Yes",
+        Verdict.HURTS: "No, it makes it worse",
+        Verdict.NO_DIFFERENCE: "No, it makes no practical difference",
+        Verdict.UNKNOWN: "Can't tell yet",
+    }
+    aurocs = {arm.name: arm.auroc.estimate for arm in found.arms}
+    return {
+        "answer": f"{claims[pair.verdict]}: {signed(pair.difference)} in AUROC ({span(pair.low, pair.high)}).",
+        "found": found,
+        "aurocs": aurocs,
+        "synthetic": settings.synthetic,
+    }
+
+
+def subgroups(answers: Answers) -> Row | None:
+    """Every group with the arms that matter; groups that are too small by name."""
+    if answers.main is None or not answers.subgroups:
+        return None
+    pair = nearest(answers.main)
+    names = [answers.main.real, *(() if pair is None else (pair.reference, pair.arm))]
+    shown = [group for group in answers.subgroups if not group.skipped]
+    return {
+        "arms": list(dict.fromkeys(names)),
+        "synthetic": None if pair is None else pair.arm,
+        "rows": [(group, _gain(group, None if pair is None else pair.arm)) for group in shown],
+        "skipped": [group for group in answers.subgroups if group.skipped],
+    }
+
+
+def _gain(group: Subgroup, arm: str | None) -> Pair | None:
+    return next((pair for pair in group.pairs if pair.arm == arm), None)
+
+
+def times(run: SoundRun) -> list[Row]:
+    """Jobs and seconds of work by kind."""
+    rows = []
+    for kind, title in KINDS.items():
+        seconds = [record["time_seconds"] for record in run.by_kind(kind) if "time_seconds" in record]
+        if seconds:
+            rows.append({"title": title, "jobs": len(seconds), "time": duration(sum(seconds))})
+    return rows
