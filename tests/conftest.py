@@ -1,6 +1,11 @@
-"""Small inputs that several tests share."""
+"""Small inputs that several tests share, and the one thread that every test computes with."""
 
+import os
+import sys
 from pathlib import Path
+
+assert not {"numpy", "torch"} & sys.modules.keys(), "too late to choose the number of threads"
+os.environ["OMP_NUM_THREADS"] = "1"  # the same bits are promised on one thread only; processes inherit it
 
 import numpy as np
 import pytest

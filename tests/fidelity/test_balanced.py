@@ -10,15 +10,6 @@ CPU = torch.device("cpu")
 RECIPE = Recipe(scale_pixels=True, learning_rate=3e-3, batch=8)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """The same bits are promised on one thread only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def flat(count, level, seed=0):
     """Noise around a grey level."""
     rng = np.random.default_rng(seed)

@@ -14,15 +14,6 @@ from healthgan.sources.phantom import Counts, phantom_images
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """The same bits are promised on one thread only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def chests():
     """600 simulated normal chests of as many patients."""

@@ -14,15 +14,6 @@ from healthgan.fidelity.two_sample import real_or_real, real_or_synthetic_balanc
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """The same bits are promised on one thread only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def texture(count, seed, coarse=False):
     """Noise; coarse: of 2×2 pixels, with the same histogram."""
     rng = np.random.default_rng(seed)
