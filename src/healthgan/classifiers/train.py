@@ -48,19 +48,25 @@ class Trained:
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The logits (N,) of output 0, for images (N, H, W, C) uint8."""
-        logits = [self.network(block)[:, 0].cpu() for block in self._blocks(pixels)]
+        logits = self._applied(pixels, lambda block: self.network(block)[:, 0])
         return torch.cat([torch.zeros(0), *logits]).numpy()
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features (N, D), for images (N, H, W, C) uint8, N > 0."""
-        features = [self.network.both(block)[0].cpu() for block in self._blocks(pixels)]
-        return torch.cat(features).numpy()
+        """The features (N, D), for images (N, H, W, C) uint8, N > 0.
 
-    def _blocks(self, pixels: NDArray[np.uint8]) -> Iterator[Tensor]:
+        Raises:
+            InputError: a network of the user's own has none.
+        """
+        return torch.cat(self._applied(pixels, lambda block: self.network.both(block)[0])).numpy()
+
+    def _applied(self, pixels: NDArray[np.uint8], judge: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """What is made of each block of images, on the CPU."""
         pool = torch.from_numpy(np.ascontiguousarray(pixels))
-        for start in range(0, len(pool), PREDICT):
-            with torch.no_grad():
-                yield _inputs(pool[start : start + PREDICT].to(self.device), self.network)
+        with torch.no_grad():
+            return [
+                judge(_inputs(pool[start : start + PREDICT].to(self.device), self.network)).cpu()
+                for start in range(0, len(pool), PREDICT)
+            ]
 
 
 def train(
