@@ -123,7 +123,7 @@ def power(world: World, layout: Layout, count: int, seed: list[int]) -> dict[str
     trainings = np.mean([pair.variance.trainings for pair in pilot])
     factor = patients / ((GAIN / width) ** 2 - trainings)
     found: dict[str, Any] = {"gain": GAIN, "fits": layout.fits, "sizes": []}
-    for number, times in enumerate((1.0, float(factor), 2.0)):
+    for number, times in enumerate((1.0, float(factor), 1.5 * float(factor))):
         sized = world.times(times)
         hits, heads = [], []
         for study in studies(sized, layout, gains, count, [*seed, 1 + number]):

@@ -4,6 +4,12 @@ Seeds are averaged within a split, and differences taken there. Training sets ov
 every repeat, so that splits are no independent experiments: Nadeau and Bengio (Machine Learning 52:239, 2003)
 widen the variance of the mean over J splits from s²/J to s² (1/J + test images / training images), with J − 1
 degrees of freedom (Bouckaert and Frank, PAKDD 2004, for repeated cross-validation).
+
+Intervals of several arms hold together as if their differences were independent, which is on the safe side
+(Šidák, JASA 62:626, 1967): with a correlation estimated from 15 splits, 7.2 % of 1,000 made-up studies without
+any difference had an arm that helped or hurt. No variance of cross-validation is unbiased. This one held 94 % of
+single differences where another training set moves an arm's AUROC by 0.006 against the others, and 92 % where it
+does so by 0.010 (benchmarks/honesty.py).
 """
 
 from collections.abc import Sequence
@@ -124,9 +130,7 @@ def compare_splits(
     for family in families(arms, real):
         differences = values @ family.contrasts(len(arms)).T  # (J, K)
         spread = [_corrected(column, share) for column in differences.T]
-        found = Differences(
-            differences.mean(axis=0), spread, np.full(len(spread), df), _correlation(differences)
-        )
+        found = Differences(differences.mean(axis=0), spread, np.full(len(spread), df), np.eye(len(spread)))
         pairs += judge(family, found, equivalence, level)
     return pairs
 
@@ -135,16 +139,6 @@ def _corrected(values: NDArray[np.float64], share: float) -> Variance:
     """Nadeau and Bengio's variance of the mean of (J,) values, with test over training images as ``share``."""
     variance = float(values.var(ddof=1))
     return Variance(cases=variance * share, trainings=0.0, crossed=variance / len(values))
-
-
-def _correlation(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K, K) over (J, K) splits."""
-    centred = differences - differences.mean(axis=0)
-    length = np.linalg.norm(centred, axis=0)
-    scaled = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
-    correlation: NDArray[np.float64] = (scaled.T @ scaled).clip(-1, 1)
-    np.fill_diagonal(correlation, 1)
-    return correlation
 
 
 def _results(
