@@ -3,8 +3,39 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from healthgan.statistics import Estimate
-from mended_figures import CONTROLS, RUNGS, Figures, Measured, Results
+from healthgan.task import Task
+from mended_arms import Study
+from mended_figures import CONTROLS, RUNGS, Figures, Measured, Results, Truth
+
+
+def truth(task: Task) -> Truth:
+    """Labels and patients of the balanced test set."""
+    return Truth(task.test_labels, np.concatenate([members.patient for members in task.balanced("test")]))
+
+
+def words(study: Study, epochs: int, results: Results) -> str:
+    """How many of what, for the report."""
+    task, control = study.published, study.control
+    rares, _ = task.balanced("train")
+    val, _ = task.balanced("val")
+    tests = {name: (len(one.labels), len(np.unique(one.units))) for name, one in results.tests.items()}
+    lost = {split: sum(counts.values()) for split, counts in study.lost.items() if sum(counts.values())}
+    apart = (
+        f"{lost} left the splits for being of an earlier one's patients or pictures"
+        if lost
+        else "none shared"
+    )
+    return (
+        f"{task.source}: {len(rares)} / {len(val)} images of {task.rare} in training / validation, as many of "
+        f"{task.reference}; balanced test set of {tests['main'][0]} images of {tests['main'][1]} patients; patients "
+        f"or pictures in two splits: {apart}. One GAN a class, {epochs} epochs. Steps a fold where they are equal: "
+        f"{study.steps}. Control: {control.source}, its own reference images only, "
+        f"{len(control.balanced('train')[0])} / {len(control.balanced('val')[0])} of a class, "
+        f"{tests['control'][0]} test images."
+    )
 
 
 def points(measured: Measured) -> str:

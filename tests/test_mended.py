@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import mended
 from mended_arms import CLASSES, Images, Made, Study, fit_steps, gather, shrunk
 from mended_figures import CONTROLS, RUNGS, Measured, Results, Units, stacked, training_key
-from mended_report import report
+from mended_report import report, truth
 
 FLOOR = 0.8
 
@@ -98,9 +98,7 @@ def test_rung_0_is_what_the_program_does(
         stored = folder.artifact(next(iter(theirs["artifacts"])))
         np.testing.assert_array_equal(np.load(stored)["score"], np.float32(ours["test_score"]))
         assert ours["train_accuracy"] == theirs["train_accuracy"]
-        result = Results(
-            records, [FLOOR], {"main": mended.truth(study.apart), "control": mended.truth(study.control)}, 2
-        )
+        result = Results(records, [FLOOR], {"main": truth(study.apart), "control": truth(study.control)}, 2)
         figures = result.figures(arm, floor, 0, [0])
         assert figures.validation.values[0] == pytest.approx(theirs["val_accuracy"], abs=1e-12)
         assert figures.accuracy.values[0] == pytest.approx(theirs["test_accuracy"], abs=1e-12)
@@ -176,7 +174,7 @@ def test_finished_trainings_are_not_repeated(tmp_path: Path) -> None:
 def test_the_report_has_every_rung_and_waits_for_whole_seeds(
     study: Study, records: dict[str, mended.Record]
 ) -> None:
-    tests = {"main": mended.truth(study.apart), "control": mended.truth(study.control)}
+    tests = {"main": truth(study.apart), "control": truth(study.control)}
     facts = {"words": "Words.", "floors": [FLOOR], "accepted": {"rare": [11], "reference": [13]}}
     text = report(Results(records, [FLOOR], tests, 2), facts)
     assert all(text.count(rung.title) >= 2 for rung in RUNGS)
