@@ -16,8 +16,6 @@ from healthgan.statistics import (
     Pair,
     Verdict,
     compare,
-    headline_sentence,
-    pair_sentence,
 )
 from healthgan.statistics.cases import auc_influence, case_covariance
 from healthgan.statistics.comparison import Design, compare_pairs, design_of, mean_aurocs
@@ -234,22 +232,6 @@ def test_the_tree_has_everything(whole: Comparison) -> None:
     assert whole.detectable_at_best == max(pair.detectable_at_best for pair in against_real)
     with pytest.raises(KeyError):
         whole.pair("real", "synthetic-0")
-
-
-def test_every_verdict_has_words(whole: Comparison) -> None:
-    pair = whole.against("real")[0]
-    expected = {
-        Verdict.HELPS: "synthetic-0 is better than real (",
-        Verdict.HURTS: "synthetic-0 is worse than real (",
-        Verdict.NO_DIFFERENCE: "synthetic-0 and real differ by less than 0.01 (",
-        Verdict.UNKNOWN: "Can't tell yet whether synthetic-0 is better or worse than real (",
-    }
-    for verdict, words in expected.items():
-        assert pair_sentence(replace(pair, verdict=verdict, needed=None), 0.01).startswith(words)
-    for answer in Headline:
-        sentence = headline_sentence(replace(whole, headline=answer, because=("synthetic-0",)))
-        assert sentence.endswith(".")
-        assert sentence[0].isupper()
 
 
 def test_without_prevalence_and_validation_less_is_said() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
 from healthgan.scores import auroc
-from healthgan.statistics import Arm, Cell, Exchange, Point, best_reference, exchange_rates, points_of
+from healthgan.statistics import Arm, Cell, Exchange, Point, exchange_rates, points_of
 from healthgan.statistics.exchange import _monotone
 
 COUNTS = (25, 50, 100, 200, 400)
@@ -152,10 +152,6 @@ def test_points_from_predictions() -> None:
     expected = [np.mean([auroc(labels, row) for row in cell.synthetic.scores]) for cell in chosen]
     assert points[1].synthetic == pytest.approx(np.array(expected), abs=1e-12)
     assert len(exchange_rates(points, covariance)) == 2
-
-
-def test_the_best_reference_is_chosen_once() -> None:
-    assert best_reference({"real": [0.7, 0.8], "smote": [0.76, 0.78], "mixup": [0.6, 0.9]}) == "smote"
 
 
 def test_words_of_an_exchange() -> None:

@@ -26,7 +26,6 @@ from healthgan.statistics.exchange import (
     Cell,
     Exchange,
     Point,
-    best_reference,
     exchange_rates,
     points_of,
 )
@@ -34,7 +33,7 @@ from healthgan.statistics.measures import MEASURES, Measured
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.readers import Arm, Kind
 from healthgan.statistics.verdicts import Headline, Needed, Variance, Verdict, verdict
-from healthgan.statistics.words import headline_sentence, needed_sentence, pair_sentence
+from healthgan.statistics.words import needed_sentence
 
 __all__ = [
     "EXACT_UP_TO",
@@ -59,16 +58,13 @@ __all__ = [
     "Variance",
     "Verdict",
     "auc_influence",
-    "best_reference",
     "calibration",
     "case_covariance",
     "compare",
     "compare_cross_validation",
     "exchange_rates",
-    "headline_sentence",
     "independent_difference",
     "needed_sentence",
-    "pair_sentence",
     "paired_difference",
     "percentile_estimate",
     "points_of",

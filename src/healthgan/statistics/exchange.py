@@ -1,6 +1,6 @@
 """Learning curves, and what synthetic images were worth in real ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -229,12 +229,3 @@ def points_of(
     means = [unit.influence.auroc for unit in design.units]
     points = [Point(count, means[number], means[number + len(counts)]) for number, count in enumerate(counts)]
     return points, design.cases.total
-
-
-def best_reference(curves: Mapping[str, Sequence[float]]) -> str:
-    """The reference arm whose mean AUROCs are highest over the whole curve, so that it is chosen only once.
-
-    Args:
-        curves: by arm, the mean AUROC at every number of images.
-    """
-    return max(curves, key=lambda name: float(np.mean(curves[name])))
