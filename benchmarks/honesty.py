@@ -241,7 +241,7 @@ def main() -> None:
         found[title] = work()
         show(f"{title} ({time.process_time() - began:.0f} processor seconds)", found[title])
     print(
-        f"{time.process_time() - start:.0f} s, NumPy {np.__version__}, {platform.processor() or platform.machine()}"
+        f"{time.process_time() - start:.0f} processor seconds, NumPy {np.__version__}, {platform.processor() or platform.machine()}"
     )
     if options.json:
         worlds = {"usual": asdict(USUAL), "restless": asdict(RESTLESS)}
