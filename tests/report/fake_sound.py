@@ -110,8 +110,10 @@ class FakeStudy:
         left_out: Mapping[str, str] | None = None,
         brought: dict[str, Any] | None = None,
         keep: Callable[[str], bool] = lambda _: True,
+        skip: Callable[[str], bool] = lambda _: False,
         truth: float = 1.2,
     ) -> None:
+        self.skip = skip
         self.protocol = protocol or sound()
         self.gains, self.design, self.counts, self.truth = gains, design, counts, truth
         self.rare, self.source, self.columns = rare, source, columns
@@ -328,6 +330,15 @@ class FakeStudy:
         apart: float,
     ) -> None:
         place = str(seed) if number is None else f"{number}-{seed}"
+        key, facts = (
+            f"fit/{cell}/{arm}/{place}",
+            {"cell": cell, "arm": arm, "generator": number, "seed": seed},
+        )
+        if self.skip(key):
+            self._add(
+                key, "fit", [], **facts, skipped="3 synthetic rare images passed the filter; 10 are needed."
+            )
+            return
         arrays = {
             part: (apart * (label - 0.5) + 0.8 * hard + self.rng.normal(0, 0.6, len(label))).astype(
                 np.float32
@@ -337,13 +348,10 @@ class FakeStudy:
         file = f"predictions/fit-{cell}-{arm}-{place}.npz"
         self._save(file, **arrays)
         self._add(
-            f"fit/{cell}/{arm}/{place}",
+            key,
             "fit",
             [file],
-            cell=cell,
-            arm=arm,
-            generator=number,
-            seed=seed,
+            **facts,
             steps=300,
             images={"real": 460, "synthetic": 0 if number is None else 300},
             training_digest="1" * 64,

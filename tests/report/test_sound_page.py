@@ -5,6 +5,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -231,7 +232,7 @@ def test_the_learning_curve_and_its_rates(built, page) -> None:
         (arm, count) for arm in ("classical", "real") for count in ("25", "50", "60")
     ]
     for row in rates[:3]:
-        assert f"<td>{row['worth_words']}</td>" in sections(page)["curve"]
+        assert f"<td>{escape(row['worth_words'])}</td>" in sections(page)["curve"]
     main = examine(read_run(built.path)).main
     whole = [float(row["auroc"]) for row in rows if row["rare_images"] == "60" and row["arm"] == "both-25"]
     assert sum(whole) / 2 == pytest.approx(main.arm("both-25").auroc.estimate.value, abs=1e-4)

@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from fake_sound import CURVE, ONWARD, FakeStudy, sound
+from fake_sound import CURVE, GAINS, ONWARD, FakeStudy, sound
 
 from healthgan.report import build
 from healthgan.report.reading import read_run
+from healthgan.report.sound import sections
+from healthgan.report.sound.cautions import cautions
 from healthgan.report.sound.comparison import examine
 from healthgan.report.sound.plan import planned
 from healthgan.report.sound.reading import SoundRun
@@ -105,6 +107,56 @@ def test_a_changed_file_counts_as_missing(tmp_path) -> None:
     assert found["lost"] == ["predictions/fit-main-real-0.npz"]
     assert found["missing"] == ["fit/main/real/0"]
     assert found["headline"] is None
+
+
+def test_an_arm_that_one_generator_cannot_feed_is_left_out_and_named(tmp_path) -> None:
+    study = FakeStudy(tmp_path / "run", skip=lambda key: key.startswith("fit/main/both-25/1"))
+    found = summary(study.folder.path)
+    assert found["missing"] == []
+    assert "both-25" not in {row["arm"] for row in found["tables"]["arms"]}
+    assert found["left_out"] == {"both-25": "3 synthetic rare images passed the filter; 10 are needed."}
+    assert found["headline"] == "synthetic images hurt"
+    assert "both-25 was left out: 3 synthetic" in printable(study.folder.path)
+
+
+def test_an_arm_that_one_fold_cannot_feed_is_left_out_of_all(tmp_path) -> None:
+    study = FakeStudy(
+        tmp_path / "run", design="cross-validation", skip=lambda key: key.startswith("fit/cv-1-2/both-25")
+    )
+    found = summary(study.folder.path)
+    assert {row["arm"] for row in found["tables"]["arms"]} == set(GAINS) - {"both-25"} | {"noise", "copies"}
+
+
+def test_a_draw_without_images_leaves_the_curve_only(tmp_path) -> None:
+    protocol = sound(curve=CURVE)
+    study = FakeStudy(
+        tmp_path / "run", protocol=protocol, skip=lambda key: key.startswith("fit/n0025-1/both-25")
+    )
+    run = read_run(study.folder.path)
+    answers = examine(run)
+    assert {arm.name for arm in answers.main.arms} >= {"both-25"}
+    assert [len(draws) for draws in answers.curve.draws["both-25"]] == [2, 3, 2]
+    assert [len(draws) for draws in answers.curve.draws["real"]] == [2, 3, 2]
+    assert [caution.place for caution in cautions(run, answers) if "draws" in caution.title] == ["curve"]
+
+
+def test_the_second_question_without_its_arm(tmp_path) -> None:
+    study = FakeStudy(
+        tmp_path / "run", protocol=sound(onward=ONWARD), skip=lambda key: key.startswith("fit/onward/both-25")
+    )
+    run = read_run(study.folder.path)
+    assert sections.onward(run, examine(run))["answer"].startswith("Not known: too few images")
+
+
+def test_answers_are_kept_for_equal_runs_only(tmp_path) -> None:
+    folder = FakeStudy(tmp_path / "run").folder
+    first = read_run(folder.path)
+    assert first == read_run(folder.path)
+    assert examine(read_run(folder.path)) is examine(first)
+    folder.artifact("predictions/fit-main-real-0.npz").unlink()
+    changed = read_run(folder.path)
+    assert changed != first
+    assert examine(changed).main is None
 
 
 def test_the_summary_is_json(run) -> None:

@@ -11,7 +11,7 @@ from healthgan.terminal import plain
 FEW_GENERATORS = 5
 """Trainings of the generator below which their spread is hardly known."""
 
-PLACES = ("arms", "pools", "external")
+PLACES = ("arms", "curve", "pools", "external")
 """Sections of the page beside which cautions stand."""
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -37,6 +37,7 @@ def cautions(run: SoundRun, answers: Answers) -> list[Caution]:
     return [
         *_brought(run),
         *_sets(run),
+        *_left_out(run),
         *_power(run, answers),
         *_pools(run),
         *_generators(run),
@@ -70,6 +71,25 @@ def _sets(run: SoundRun) -> Iterator[Caution]:
         yield Caution(
             "Images were taken out of later splits",
             f"{'; '.join(parts)}. No patient and no picture stands in two.",
+        )
+
+
+def _left_out(run: SoundRun) -> Iterator[Caution]:
+    if run.left_out:
+        reasons = "; ".join(f"{arm}: {plain(reason).rstrip('.')}" for arm, reason in run.left_out.items())
+        yield Caution("Arms were left out", f"{reasons}.")
+    main = {cell["name"] for cell in run.main_cells}
+    draws = {
+        record["cell"]: plain(record["skipped"])
+        for record in run.by_kind("fit")
+        if "skipped" in record and record["cell"] not in main
+    }
+    if draws:
+        cell = min(draws)
+        yield Caution(
+            "Some draws of the learning curve are not used",
+            f"In {len(draws)} of them too few synthetic images pass their filter, such as in {cell}: {draws[cell].rstrip('.')}.",
+            "curve",
         )
 
 

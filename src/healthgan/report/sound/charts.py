@@ -16,6 +16,8 @@ from healthgan.report.sound.figures import COLOUR, MARKER
 from healthgan.report.sound.telling import GRID, Telling
 from healthgan.statistics.readers import Kind
 
+TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
+
 DASHES: dict[tuple[str, int], Any] = {
     ("reference", 0): "-",
     ("reference", 1): (0, (4, 2)),
@@ -77,6 +79,7 @@ def calibration_chart(arms: Sequence[Telling]) -> Figure:
         panels = figure.subplots(1, max(count, 3), sharex=True, sharey=True, squeeze=False)[0]
     bins = [part for arm in arms for part in arm.reliability]
     most = 1.05 * min(max(max(part.predicted for part in bins), max(part.high for part in bins)), 1)
+    ticks = [tick for tick in TICKS if tick <= most]
     for axes, arm, style in zip(panels, arms, styles([arm.kind for arm in arms]), strict=False):
         axes.plot([0, most], [0, most], color=MUTED, linewidth=0.8, linestyle=":")
         predicted = [part.predicted for part in arm.reliability]
@@ -95,8 +98,12 @@ def calibration_chart(arms: Sequence[Telling]) -> Figure:
             markerfacecolor=PAPER,
         )
         axes.set_title(arm.name, fontsize=10)
+        axes.set_xscale("function", functions=(np.sqrt, np.square))  # room for the many low probabilities
+        axes.set_yscale("function", functions=(np.sqrt, np.square))
         axes.set_xlim(0, most)
         axes.set_ylim(0, most)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_aspect("equal")
     for axes in panels[count:]:
         axes.set_visible(False)

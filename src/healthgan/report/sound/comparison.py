@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +67,12 @@ class Answers:
     telling: tuple[Telling, ...]
 
 
+@lru_cache(maxsize=1)
 def examine(run: SoundRun) -> Answers:
-    """Answer what can be answered; nothing of a comparison before all its classifiers are trained."""
+    """Answer what can be answered; nothing of a comparison before all its classifiers are trained.
+
+    The last run's answers are kept, as its page, its tables and what is printed all rest on them.
+    """
     external = run.design == "own-test" and bool((run.task or {}).get("external"))
     cells = run.main_cells
     complete = run.complete(cells)

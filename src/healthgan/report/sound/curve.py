@@ -20,7 +20,8 @@ class LearningCurve:
         reference: the arm without synthetic images that the rate is told in.
         synthetic: the arm with them.
         counts: rare training images, rising; the last is all of them.
-        draws: arm → one array a count, the AUROC of each draw; of the whole set, of parts of its classifiers.
+        draws: arm → one array a count, the AUROC of each draw in which all arms could be trained; of the whole set,
+            of parts of its classifiers.
         rates: reference arm → what synthetic images were worth at each count.
     """
 
@@ -41,14 +42,15 @@ def learning_curve(run: SoundRun) -> LearningCurve | None:
     if settings is None or not cells or not run.complete([*run.main_cells, *cells]):
         return None
     main = run.main_cells[0]
-    names = arms_of(run.protocol, cells[0], run.arms)
+    names = [name for name in arms_of(run.protocol, cells[0], run.arms) if run.trained(main, name)]
     truth = run.tested(main)
     arms = {name: _parts(run, name) for name in names}  # (count, draw) → classifiers
-    every = sorted({count for count, _ in arms["real"]})
-    counts = tuple(count for count in every if all(_draws(arms[name], count) > 1 for name in names))
+    shared = set.intersection(*(set(found) for found in arms.values()))
+    every = sorted({count for count, _ in shared})
+    counts = tuple(count for count in every if sum(place[0] == count for place in shared) > 1)
     draws = {
         name: [
-            _means(truth.label, [found[place] for place in sorted(found) if place[0] == count])
+            _means(truth.label, [found[place] for place in sorted(shared) if place[0] == count])
             for count in counts
         ]
         for name, found in arms.items()
@@ -57,11 +59,10 @@ def learning_curve(run: SoundRun) -> LearningCurve | None:
     if len(counts) > 1 and settings.synthetic in names:
         for reference in dict.fromkeys((settings.reference, "real")):
             if reference in names:
-                shared = sorted(set(arms[reference]) & set(arms[settings.synthetic]))
                 paired = [
-                    Cell(count, draw, arms[reference][count, draw], arms[settings.synthetic][count, draw])
-                    for count, draw in shared
-                    if count in counts
+                    Cell(*place, arms[reference][place], arms[settings.synthetic][place])
+                    for place in sorted(shared)
+                    if place[0] in counts
                 ]
                 rates[reference] = exchange_rates(*points_of(paired, truth.label, truth.patient))
     return LearningCurve(settings.reference, settings.synthetic, counts, draws, rates)
@@ -72,7 +73,7 @@ def _parts(run: SoundRun, name: str) -> dict[tuple[int, int], Arm]:
     found = {
         (int(cell["rare_count"]), int(cell["draw"])): run.arm(cell, name)
         for cell in run.cells
-        if cell["kind"] == "curve"
+        if cell["kind"] == "curve" and run.trained(cell, name)
     }
     whole = run.arm(run.main_cells[0], name)
     units = (
@@ -101,10 +102,6 @@ def _some(arm: Arm, chosen: NDArray[np.bool_]) -> Arm:
         generator=None if arm.generator is None else arm.generator[chosen],
         validation=None,
     )
-
-
-def _draws(found: dict[tuple[int, int], Arm], count: int) -> int:
-    return sum(place[0] == count for place in found)
 
 
 def _means(label: NDArray[np.int64], arms: list[Arm]) -> NDArray[np.float64]:

@@ -14,8 +14,8 @@ from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.rows import forest_rows
 from healthgan.report.sound.words import (
     about,
+    briefly,
     lede,
-    settles,
     signed,
     span,
     state,
@@ -36,7 +36,7 @@ def render(run: SoundRun, answers: Answers, charts: dict[str, str]) -> str:
     found = environment()
     found.filters |= {
         "signed": signed,
-        "settles": settles,
+        "briefly": briefly,
         "about": about,
         "worth": worth,
         "worths": worths,

@@ -1,7 +1,9 @@
 """What the run folder of a sound study says, as plain arrays, read without the program's stages."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,15 +33,27 @@ class Tested:
     columns: Mapping[str, NDArray[np.str_]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SoundRun(Content):
-    """The run folder of a sound study.
+    """The run folder of a sound study. Two are equal if their settings and records are, and the same files are lost.
 
     Attributes:
         protocol: its settings.
     """
 
     protocol: Sound
+
+    @cached_property
+    def content(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """All that answers depend on."""
+        records = json.dumps(self.records, sort_keys=True)
+        return str(self.folder.path.resolve()), self.settings, records, self.lost
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SoundRun) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
 
     @property
     def design(self) -> str:
@@ -68,12 +82,23 @@ class SoundRun(Content):
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Arms for which a generator made too few images that passed their filter, and how many."""
-        return {record["arm"]: record["skipped"] for record in self.records.values() if record.get("skipped")}
+        """Arms that the verdict can't rest on, as a generator made too few images that pass their filter, and why."""
+        main = {cell["name"] for cell in self.main_cells}
+        return {
+            record["arm"]: record["skipped"]
+            for record in self.by_kind("fit")
+            if "skipped" in record and record["cell"] in main
+        }
+
+    def trained(self, cell: Cell, arm: str) -> bool:
+        """Whether all of an arm's classifiers in a cell that is complete could be trained."""
+        return not any("skipped" in self.records[key] for key in self.fits(cell, arm))
 
     def compared(self, cell: Cell) -> list[str]:
-        """The arms of a cell that have classifiers."""
-        return [arm for arm in arms_of(self.protocol, cell, self.arms) if arm not in self.skipped]
+        """The arms of a cell that have classifiers, of a fold those that have them in every fold."""
+        places = self.main_cells if cell["kind"] == "fold" else [cell]
+        names = arms_of(self.protocol, cell, self.arms)
+        return [arm for arm in names if all(self.trained(place, arm) for place in places)]
 
     @property
     def planned(self) -> list[str]:

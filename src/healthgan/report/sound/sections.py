@@ -124,6 +124,10 @@ def onward(run: SoundRun, answers: Answers) -> Row | None:
     found, settings = answers.onward, run.protocol.onward
     if found is None or settings is None:
         return None
+    aurocs = {arm.name: arm.auroc.estimate for arm in found.arms}
+    said: Row = {"found": found, "aurocs": aurocs, "synthetic": settings.synthetic}
+    if settings.synthetic not in aurocs:
+        return said | {"answer": f"Not known: too few images of '{settings.synthetic}' passed their filter."}
     pair = found.pair(settings.synthetic, found.real)
     claims = {
         Verdict.HELPS: "Yes",
@@ -131,12 +135,8 @@ def onward(run: SoundRun, answers: Answers) -> Row | None:
         Verdict.NO_DIFFERENCE: "No, it makes no practical difference",
         Verdict.UNKNOWN: "Can't tell yet",
     }
-    aurocs = {arm.name: arm.auroc.estimate for arm in found.arms}
-    return {
+    return said | {
         "answer": f"{claims[pair.verdict]}: {signed(pair.difference)} in AUROC ({span(pair.low, pair.high)}).",
-        "found": found,
-        "aurocs": aurocs,
-        "synthetic": settings.synthetic,
     }
 
 

@@ -1,7 +1,7 @@
 """What a sound study found, in plain words. Nothing is claimed that no interval carries."""
 
 from collections.abc import Iterable
-from math import isfinite
+from math import isinf
 
 from healthgan.protocol_sound import ARMS
 from healthgan.report.sound.comparison import Answers
@@ -12,6 +12,7 @@ from healthgan.statistics.conclusion import Comparison
 from healthgan.statistics.exchange import Exchange
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.verdicts import Headline, Needed, Verdict
+from healthgan.statistics.words import MOST, needed_sentence
 from healthgan.terminal import plain
 
 ONWARD_ARMS = {
@@ -190,6 +191,10 @@ def _counts(found: Comparison) -> str:
     counted = {word: sum(pair.verdict is what for pair in pairs) for what, word in words.items()}
     if len(pairs) == 1:
         return f" Against them the synthetic arm is {words[pairs[0].verdict]}."
+    if counted[words[Verdict.UNKNOWN]] == len(pairs):
+        return f" None of the {len(pairs)} synthetic arms is told apart from them yet."
+    if max(counted.values()) == len(pairs):
+        return f" Against them all {len(pairs)} synthetic arms are {words[pairs[0].verdict]}."
     parts = [f"{count} {'is' if count == 1 else 'are'} {word}" for word, count in counted.items() if count]
     return f" Against them, of {len(pairs)} synthetic arms {listed(parts)}."
 
@@ -206,29 +211,30 @@ def _power(found: Comparison) -> str:
 
 def settles(needed: Needed | None) -> str:
     """What would tell where a verdict can't; empty where nothing would need to."""
+    return "" if needed is None else needed_sentence(needed)
+
+
+def briefly(needed: Needed | None) -> str:
+    """The same in a few words, for a table."""
     if needed is None:
         return ""
-    parts = [
-        f"{_times(factor)} the {what}"
-        for factor, what in ((needed.patients, "test patients"), (needed.trainings, "trainings"))
-        if factor is not None
+    within = [
+        f"{_times(factor)} {what}"
+        for factor, what in ((needed.patients, "patients"), (needed.trainings, "trainings"))
+        if factor is not None and factor <= MOST
     ]
-    return " or ".join(parts) if parts else f"{_times(needed.both)} the test patients and trainings"
+    if within:
+        return " or ".join(within)
+    return f"{_times(needed.both)} both" if needed.both <= MOST else "too alike to tell apart"
 
 
 def _times(factor: float) -> str:
-    if factor >= 1000:
-        return "over 1,000 times"
-    return f"{factor:.2g} times" if factor < 10 else f"{factor:.0f} times"
+    return f"{factor:.0f} ×" if factor >= 3 else f"{factor:.1f} ×"
 
 
 def worth(rate: Exchange, value: float) -> str:
-    """A number of real images in words."""
-    if value <= 0:
-        return "none"
-    if isfinite(value):
-        return f"{value:.0f}"
-    return f"over {rate.beyond:,}" if rate.beyond else "some"
+    """A number of real images in words; 'some' where the curve ends."""
+    return "some" if isinf(value) and not rate.beyond else rate.words(value)
 
 
 def worths(rate: Exchange) -> str:
