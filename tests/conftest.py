@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 assert not {"numpy", "torch"} & sys.modules.keys(), "too late to choose the number of threads"
 os.environ["OMP_NUM_THREADS"] = "1"  # the same bits are promised on one thread only; processes inherit it
@@ -11,6 +13,12 @@ import numpy as np
 import pytest
 
 from healthgan.protocol import Protocol, load_protocol
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that of two processes none has a long one left at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def tiny_protocol(**changes: dict[str, object]) -> Protocol:
@@ -47,6 +55,29 @@ def write_blobs(
         arrays[f"{split}_patients"] = (np.arange(len(labels)) // 2 + 1000 * number).astype(np.int32)
     np.savez(path, **arrays)
     return path
+
+
+class Ended(NamedTuple):
+    """How a command ended, named as in ``subprocess.CompletedProcess``."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """``healthgan ARGUMENTS`` in this process, where its start is not what is tested."""
+    from healthgan import cli
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["healthgan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return Ended(int(end.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from conftest import tiny_protocol
+from conftest import Ended, tiny_protocol
 from healthgan import __version__
 from healthgan.protocol import to_toml
 
 
-def healthgan(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def healthgan(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "healthgan", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=300
-    )
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +61,16 @@ def test_version() -> None:
         (["audit", "no.npz", "--train", "phantom", "--heldout", "phantom"], "no.npz"),
     ],
 )
-def test_a_users_mistake_is_one_line_and_exit_2(arguments, says, tmp_path) -> None:
-    result = healthgan(*arguments, HEALTHGAN_DATA=str(tmp_path))
+def test_a_users_mistake_is_one_line_and_exit_2(arguments, says, main, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("HEALTHGAN_DATA", str(tmp_path))
+    one_line_and_exit_2(main(*arguments), says)
+
+
+def test_the_process_ends_with_it() -> None:
+    one_line_and_exit_2(healthgan("report", "/no/such/run"), "/no/such/run")
+
+
+def one_line_and_exit_2(result: Ended | subprocess.CompletedProcess[str], says: str) -> None:
     assert result.returncode == 2
     assert result.stdout == ""
     assert says in result.stderr
@@ -72,8 +78,8 @@ def test_a_users_mistake_is_one_line_and_exit_2(arguments, says, tmp_path) -> No
     assert result.stderr.count("\n") == 1
 
 
-def test_dry_run_writes_nothing(blobs, tiny, tmp_path) -> None:
-    result = healthgan("study", blobs, "--protocol", tiny, "--out", tmp_path / "run", "--dry-run", "--json")
+def test_dry_run_writes_nothing(blobs, tiny, main, tmp_path) -> None:
+    result = main("study", blobs, "--protocol", tiny, "--out", tmp_path / "run", "--dry-run", "--json")
     assert result.returncode == 0
     plan = json.loads(result.stdout)
     assert plan["figure_1"]["real"]["training"]["balanced"] == 48
@@ -110,11 +116,11 @@ def test_ctrl_c_ends_with_130(blobs, tiny, tmp_path) -> None:
         tmp_path / "run",
     ]
     study = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (tmp_path / "run" / "records.jsonl").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     study.send_signal(signal.SIGINT)
-    _, errors = study.communicate(timeout=60)
+    _, errors = study.communicate(timeout=300)
     assert study.returncode == 130
     assert "Traceback" not in errors

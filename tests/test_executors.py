@@ -13,10 +13,14 @@ from healthgan.executors import Job, Report, Result, Step, run_jobs
 
 
 def work(context: Path, job: Job, report: Report) -> Result:
-    """Note start and end in a file; a job may be told to fail or to wait."""
+    """Note start and end in a file; a job may be told to fail, to wait or to wait for others to start."""
     with (context / "log").open("a") as log:
         log.write(f"start {job.key}\n")
     report(Step(job.key, 1, 2, {"x": 0.5}))
+    deadline = time.monotonic() + 60
+    while (context / "log").read_text().count("start") < job.parameters.get("together", 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     if job.kind == "fail":
         raise ValueError("this job fails")
     time.sleep(job.parameters.get("seconds", 0.0))
@@ -43,7 +47,8 @@ def test_a_job_starts_after_what_it_needs(tmp_path) -> None:
 
 
 def test_two_workers_work_at_once(tmp_path) -> None:
-    records = list(run_jobs([job("a", seconds=1), job("b", seconds=1)], set(), work, tmp_path, 2, ignore))
+    """Each job ends once both have started."""
+    records = list(run_jobs([job("a", together=2), job("b", together=2)], set(), work, tmp_path, 2, ignore))
     assert len({record["process"] for record in records}) == 2
     log = (tmp_path / "log").read_text().splitlines()
     assert {line.split()[0] for line in log[:2]} == {"start"}
