@@ -253,7 +253,7 @@ def test_fidelity_and_privacy_are_those_of_the_card(page) -> None:
 def test_cautions_stand_beside_what_they_are_about(page) -> None:
     found = sections(page)
     assert "Only 2 generators" in found["arms"]
-    assert "3 images of patients of an earlier split, 1 duplicates" in found["arms"]
+    assert "3 images of patients of an earlier split, 1 duplicate." in found["arms"]
     assert "2 of them stand in the study" in found["external"]
 
 
@@ -280,6 +280,8 @@ def test_cross_validation(tmp_path) -> None:
     page = build(folder.path).read_text("utf-8")
     assert 'class="banner"' not in page
     assert "Nadeau and Bengio" in page
+    fits = sum(record["kind"] == "fit" for record in read_run(folder.path).records.values())
+    assert f'<span class="value">{fits}</span><span class="note">in 7 arms' in page
     assert list(sections(page)) == [
         "arms",
         "references",

@@ -65,7 +65,7 @@ def _sets(run: SoundRun) -> Iterator[Caution]:
     }
     if moved:
         parts = [
-            f"{SPLITS[split]}: {lost['patient']:,} images of patients of an earlier split, {lost['duplicate']:,} duplicates"
+            f"{SPLITS[split]}: {_count(lost['patient'], 'image')} of patients of an earlier split, {_count(lost['duplicate'], 'duplicate')}"
             for split, lost in moved.items()
         ]
         yield Caution(
@@ -123,7 +123,7 @@ def _pools(run: SoundRun) -> Iterator[Caution]:
 
 def _generators(run: SoundRun) -> Iterator[Caution]:
     trained = run.protocol.design.generators
-    if not run.brought and trained < FEW_GENERATORS:
+    if run.design == "own-test" and not run.brought and trained < FEW_GENERATORS:
         yield Caution(
             f"Only {trained} generator{'s' * (trained > 1)}",
             "How much a generator's training matters is hardly known from so few, so the intervals of synthetic arms are "
@@ -133,6 +133,10 @@ def _generators(run: SoundRun) -> Iterator[Caution]:
     if stopped:
         reasons = "; ".join(sorted({plain(str(record["stopped"])) for record in stopped}))
         yield Caution(f"{len(stopped)} generator trainings were stopped early", f"{reasons}.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _external(run: SoundRun) -> Iterator[Caution]:

@@ -96,6 +96,7 @@ def calibration_chart(arms: Sequence[Telling]) -> Figure:
             style["marker"],
             color=style["color"],
             markerfacecolor=PAPER,
+            clip_on=False,
         )
         axes.set_title(arm.name, fontsize=10)
         axes.set_xscale("function", functions=(np.sqrt, np.square))  # room for the many low probabilities

@@ -46,7 +46,7 @@ def tiles(answers: Answers) -> list[Row]:
         rate = curve.at(curve.counts[0])
         note = f"more real images, at {rate.count}; {worths(rate)}"
         rows.append(_tile("plain", "Synthetic images were worth", worth(rate, rate.more), note))
-    fits = sum(arm.fits for arm in found.arms) * found.splits
+    fits = sum(arm.fits for arm in found.arms)
     rows.append(_tile("plain", "Classifiers compared", f"{fits:,}", f"in {len(found.arms)} arms"))
     return rows
 
