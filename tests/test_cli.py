@@ -115,7 +115,11 @@ def test_ctrl_c_ends_with_130(blobs, tiny, tmp_path) -> None:
         "--out",
         tmp_path / "run",
     ]
-    study = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    heard = signal.signal(signal.SIGINT, signal.SIG_DFL)  # where tests run in the background it is ignored,
+    try:  # and a process starts with what its parent ignores
+        study = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
     deadline = time.monotonic() + 300
     while not (tmp_path / "run" / "records.jsonl").exists():
         assert time.monotonic() < deadline
