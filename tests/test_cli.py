@@ -23,7 +23,8 @@ def healthgan(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("protocol") / "tiny.toml"
-    path.write_text(to_toml(tiny_protocol()))
+    less = {"classifier": {"epochs": 1}, "folds": {"count": 2}, "likeness": {"floors": (0.0, 0.02)}}
+    path.write_text(to_toml(tiny_protocol(**less)))
     return path
 
 
