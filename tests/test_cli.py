@@ -23,8 +23,7 @@ def healthgan(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("protocol") / "tiny.toml"
-    less = {"classifier": {"epochs": 1}, "folds": {"count": 2}, "likeness": {"floors": (0.0, 0.02)}}
-    path.write_text(to_toml(tiny_protocol(**less)))
+    path.write_text(to_toml(tiny_protocol()))
     return path
 
 

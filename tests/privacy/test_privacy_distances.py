@@ -150,7 +150,7 @@ def test_c_t_where_no_cell_counts_is_not_computable():
     assert (found.training, found.heldout, found.generated) == (1000, 1000, 1000)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(4, 30), st.integers(4, 30))
 def test_swapping_the_sides_mirrors_the_share(seed, first, second):
     rng = np.random.default_rng(seed)
