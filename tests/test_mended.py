@@ -87,7 +87,7 @@ def test_rung_0_is_what_the_program_does(
     folder = RunFolder(tmp_path)
     rare = made["rare"]
     save_npz(folder.artifact(CANDIDATES), images=rare.pixels, likeness=rare.likeness)
-    context = Context(study.protocol, folder, study.published, None, None, 0, "cpu", 1, 60.0)
+    context = Context(study.protocol, folder, study.published, None, None, False, 0, "cpu", 1, 60.0)
     for key, arm, floor in (
         (training_key("real", 0.0, 0, 0), "real", 0.0),
         (training_key("generated", FLOOR, 0, 0), "generated", FLOOR),

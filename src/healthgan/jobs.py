@@ -37,6 +37,7 @@ class Context:
     task: Task
     control: Task | None
     brought: Brought | None
+    patients_known: bool
     seed: int
     device: str
     workers: int
@@ -220,7 +221,9 @@ def _tell_real_from_synthetic(context: Context, job: Job, report: Report) -> Res
         reals[:count],
         stored["images"][kept],
         heldout_real=np.concatenate([members.pixels for members in heldout]),
-        heldout_patients=np.concatenate([members.patient for members in heldout]),
+        heldout_patients=np.concatenate([members.patient for members in heldout])
+        if context.patients_known
+        else None,
         fresh=fresh,
         recipe=_recipe(protocol),
         epochs=settings.epochs,

@@ -199,6 +199,7 @@ def _work(
         task=study.task,
         control=study.control,
         brought=study.brought,
+        patients_known=study.facts["main"]["patients_known"],
         seed=study.request.seed,
         device=device,
         workers=workers,

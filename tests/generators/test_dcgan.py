@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from healthgan.errors import InputError
 from healthgan.generators.dcgan import Discriminator, Generator, build, gan_losses
@@ -105,6 +106,15 @@ def test_an_interrupted_training_goes_on_to_the_same_result(tmp_path):
     assert seen == [3, 4]
     assert same(whole, resumed)
     assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize("content", [b"half a file", save({"rng": torch.zeros(3, dtype=torch.uint8)})])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    checkpoint = tmp_path / "cut"
+    checkpoint.write_bytes(content)
+    with pytest.raises(InputError, match="Remove it to train from the start"):
+        train(checkpoint)
+    assert checkpoint.read_bytes() == content
 
 
 def test_training_depends_on_the_seed_and_on_nothing_global(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 
 from healthgan.errors import InputError
 from healthgan.generators import fit_diffusion as module
@@ -104,9 +105,10 @@ def test_a_stopped_training_goes_on_to_the_same_bits(whole, tmp_path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path) -> None:
+@pytest.mark.parametrize("content", [b"half a file", to_bytes({"sum": torch.zeros(3)})])
+def test_a_damaged_checkpoint_is_named(tmp_path, content) -> None:
     file = tmp_path / "checkpoint.safetensors"
-    file.write_bytes(b"half a file")
+    file.write_bytes(content)
     with pytest.raises(InputError, match="Remove it to train from the start"):
         train(checkpoint=file)
     assert file.exists()

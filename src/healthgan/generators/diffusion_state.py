@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from healthgan.errors import InputError
 from healthgan.files import write_atomically
+from healthgan.generators.checkpoint import read_checkpoint
 from healthgan.generators.diffusion import Check, Settings, scale
 from healthgan.generators.unet import UNet
 from healthgan.splits import stratified_folds
@@ -133,13 +132,10 @@ def restore(state: State, path: Path) -> None:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"The checkpoint '{path}' cannot be read ({error}). Remove it to train from the start."
-        ) from None
+    read_checkpoint(path, lambda tensors: _take_over(state, tensors))
 
+
+def _take_over(state: State, tensors: dict[str, Tensor]) -> None:
     def part(name: str) -> dict[str, Tensor]:
         return {
             key.removeprefix(f"{name}/"): value

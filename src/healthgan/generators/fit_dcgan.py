@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from healthgan.files import write_atomically
+from healthgan.generators.checkpoint import read_checkpoint
 from healthgan.generators.dcgan import LAYERS, Discriminator, Generator, Preset, build, gan_losses
 from healthgan.keras_semantics import Adam
 
@@ -86,12 +87,12 @@ def fit_dcgan(
         progress: told after every epoch.
 
     Raises:
-        InputError: the preset cannot make images of this size.
+        InputError: the preset cannot make images of this size, or the checkpoint cannot be read.
         FloatingPointError: a loss is not a number.
     """
     state = _start(images, preset, learning_rate, seed, device)
     if checkpoint.exists():
-        _restore(state, checkpoint, device)
+        read_checkpoint(checkpoint, lambda tensors: _restore(state, tensors, device))
     pool = torch.from_numpy(images).to(device)  # (N, H, W, C) uint8
     written = time.monotonic()
     for epoch in range(len(state.losses) + 1, epochs + 1):
@@ -206,12 +207,11 @@ def _save(state: _State, path: Path) -> None:
     write_atomically(path, lambda part: save_file(tensors, part))
 
 
-def _restore(state: _State, path: Path, device: torch.device) -> None:
-    tensors = load_file(path, device=str(device))
+def _restore(state: _State, tensors: dict[str, Tensor], device: torch.device) -> None:
 
     def part(name: str) -> dict[str, Tensor]:
         return {
-            key.removeprefix(f"{name}/"): value
+            key.removeprefix(f"{name}/"): value.to(device)
             for key, value in tensors.items()
             if key.startswith(f"{name}/")
         }
@@ -221,6 +221,6 @@ def _restore(state: _State, path: Path, device: torch.device) -> None:
     state.generator_adam.restore(part("generator_adam"))
     state.discriminator_adam.restore(part("discriminator_adam"))
     state.rng.set_state(tensors["rng"].cpu())
-    state.noise = tensors["noise"]
+    state.noise = tensors["noise"].to(device)
     state.history = list(tensors["history"].cpu().numpy())
     state.losses = [(generator, discriminator) for generator, discriminator in tensors["losses"].tolist()]

@@ -11,7 +11,7 @@ from healthgan.executors import Job
 from healthgan.facts import collection_digest, task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import SPLITS, Collection, Split
-from healthgan.protocol_sound import BOTH_CLASSES, Onward, Sound
+from healthgan.protocol_sound import BOTH_CLASSES, Onward, Other, Sound
 from healthgan.request import Request
 from healthgan.sound.cells import (
     Cell,
@@ -209,25 +209,23 @@ def _other(request: Request, protocol: Sound) -> tuple[tuple[Members, Members] |
     """Training images of another source."""
     if protocol.other is None:
         return None, None
-    asked = protocol.other
-    collection = in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed)
-    task = make_task(
-        collection,
-        rare=asked.rare,
-        reference=asked.reference,
-        rare_count=None,
-        order="first",
-        seed=request.seed,
-    )
-    return (task.rares["train"], task.references["train"]), task_facts(collection, task)
+    task, facts = _elsewhere(request, protocol.other, apart=False)
+    return (task.rares["train"], task.references["train"]), facts
 
 
 def _onward(request: Request, asked: Onward | None, main: Task) -> tuple[Task | None, dict[str, Any] | None]:
     if asked is None:
         return None, None
-    collection, _ = keep_apart(
-        in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed)
-    )
+    task, facts = _elsewhere(request, asked, apart=True)
+    _same_shape(task.rares["train"], main, asked.source)
+    return task, facts
+
+
+def _elsewhere(request: Request, asked: Other | Onward, *, apart: bool) -> tuple[Task, dict[str, Any]]:
+    """The task of a further source with its facts; ``apart`` where its test split is used as well."""
+    collection = in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed)
+    if apart:
+        collection, _ = keep_apart(collection)
     task = make_task(
         collection,
         rare=asked.rare,
@@ -236,7 +234,6 @@ def _onward(request: Request, asked: Onward | None, main: Task) -> tuple[Task | 
         order="first",
         seed=request.seed,
     )
-    _same_shape(task.rares["train"], main, asked.source)
     return task, task_facts(collection, task)
 
 
