@@ -140,6 +140,13 @@ def test_a_draw_without_images_leaves_the_curve_only(tmp_path) -> None:
     assert [caution.place for caution in cautions(run, answers) if "draws" in caution.title] == ["curve"]
 
 
+@pytest.mark.parametrize(("design", "said"), [("own-test", 0), ("cross-validation", 1)])
+def test_a_cross_validation_says_that_its_intervals_may_be_narrow(tmp_path, design, said) -> None:
+    run = read_run(FakeStudy(tmp_path / "run", design=design).folder.path)
+    found = [caution.title for caution in cautions(run, examine(run))]
+    assert found.count("The folds share their training patients") == said
+
+
 def test_the_second_question_without_its_arm(tmp_path) -> None:
     study = FakeStudy(
         tmp_path / "run", protocol=sound(onward=ONWARD), skip=lambda key: key.startswith("fit/onward/both-25")

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from healthgan.cli import app
+from healthgan.errors import InputError
 from healthgan.images import Split
 from healthgan.protocol import load_protocol, to_toml
 from healthgan.protocol_sound import Sound
@@ -105,3 +106,58 @@ def test_another_test_set_of_another_size_is_refused(files: Path, tmp_path: Path
             ],
             catch_exceptions=False,
         )
+
+
+def changed(files: Path, tmp_path: Path, **training: object) -> Path:
+    """The small protocol with other training settings."""
+    sound = load_protocol(str(files / "small.toml"))
+    assert isinstance(sound, Sound)
+    values = sound.model_dump()
+    values["training"] |= training
+    path = tmp_path / "changed.toml"
+    path.write_text(to_toml(Sound.model_validate(values)), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"network": "resnet"}, "There is no network 'resnet'"),
+        ({"network": "not_there_at_all:net"}, "can't be imported"),
+        ({"weights": "nowhere.safetensors"}, "can't be read"),
+    ],
+)
+def test_a_network_that_fails_is_refused_before_anything_is_trained(
+    files: Path, tmp_path: Path, training: dict[str, object], message: str
+) -> None:
+    protocol, out = changed(files, tmp_path, **training), tmp_path / "run"
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(
+            app,
+            ["study", str(files / "here.npz"), "--protocol", str(protocol), "--out", str(out)],
+            catch_exceptions=False,
+        )
+    assert not out.exists()
+
+
+def test_a_network_of_ones_own_is_trained_in_the_workers(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_linear_nets.py").write_text(
+        "from torch import nn\n\n"
+        "def linear(channels, size, outputs):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(channels * size[0] * size[1], outputs))\n",
+        "utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    protocol, out = changed(files, tmp_path, network="my_linear_nets:linear"), tmp_path / "run"
+    arguments = ["study", str(files / "here.npz"), "--protocol", str(protocol), "--out", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--jobs", "2", "--json"])
+    assert result.exit_code == 0, result.output
+    fits = [
+        record
+        for record in map(json.loads, (out / "records.jsonl").read_text("utf-8").splitlines())
+        if record["kind"] == "fit"
+    ]
+    assert len(fits) == 3 * 2
+    assert json.loads(result.stdout)["missing"] == []

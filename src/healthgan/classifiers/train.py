@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ def _train(
     rng = torch.Generator().manual_seed(_seed(recipe.seed, 0))
     (height, width, channels), outputs = pool.shape[1:], recipe.phases[0].targets.shape[1]
     network = build(recipe.network, channels, (height, width), outputs, rng, device)
-    taken = _take_weights(network, recipe)
+    taken = take_weights(network, recipe.network, recipe.weights)
     images = torch.from_numpy(np.ascontiguousarray(pool)).to(device)
     network.train()
     done = 0
@@ -243,26 +244,38 @@ def _inputs(pixels: Tensor, network: Network) -> Tensor:
     return (inputs if network.channels_last else inputs.contiguous()).float().div_(255)
 
 
-def _take_weights(network: Network, recipe: Recipe) -> int:
-    """Copy the recipe's initial weights into the network, where name and shape fit; how many tensors did."""
-    if recipe.weights is None:
+def take_weights(network: Network, name: str, weights: Path | None) -> int:
+    """Copy initial weights into a network, where name and shape fit.
+
+    Args:
+        network: takes them.
+        name: what the user calls it.
+        weights: a .safetensors file, if any.
+
+    Returns:
+        how many tensors did.
+
+    Raises:
+        InputError: the file cannot be read, or nothing in it fits.
+    """
+    if weights is None:
         return 0
     try:
-        given = load_file(recipe.weights)
+        given = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"The initial weights '{recipe.weights}' can't be read: {error}. Give a .safetensors file."
+            f"The initial weights '{weights}' can't be read: {error}. Give a .safetensors file."
         ) from error
     ours = network.tensors()
-    fitting = [name for name, value in ours.items() if name in given and given[name].shape == value.shape]
+    fitting = [key for key, value in ours.items() if key in given and given[key].shape == value.shape]
     if not fitting:
         raise InputError(
-            f"None of the {len(given)} tensors of '{recipe.weights}' has name and shape of one of the network "
-            f"'{recipe.network}', whose first are {', '.join(list(ours)[:3])}. Give weights of that network."
+            f"None of the {len(given)} tensors of '{weights}' has name and shape of one of the network '{name}', whose "
+            f"first are {', '.join(list(ours)[:3])}. Give weights of that network."
         )
     with torch.no_grad():
-        for name in fitting:
-            ours[name].copy_(given[name])
+        for key in fitting:
+            ours[key].copy_(given[key])
     return len(fitting)
 
 

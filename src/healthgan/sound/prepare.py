@@ -1,6 +1,7 @@
 """Read the images of a sound study and plan its jobs; nothing is trained."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ def prepare_sound(request: Request, protocol: Sound) -> SoundStudy:
     first = plan_cells(protocol.design, design, None, rare_count, 0)[0]
     task = cell_task(collection, classes, protocol.design, first)
     check_rare(task)
+    _try_network(protocol, task)
     cells = plan_cells(protocol.design, design, protocol.curve, rare_count, len(task.rares["train"]))
     facts: dict[str, Any] = {"key": "task", "kind": "task"}
     facts["main"] = task_facts(_first(collection, classes, protocol, first), task)
@@ -133,6 +135,21 @@ def prepare_sound(request: Request, protocol: Sound) -> SoundStudy:
         other,
         onward,
     )
+
+
+def _try_network(protocol: Sound, task: Task) -> None:
+    """Build the classifier once: what is wrong with it shows before hours are spent on generators."""
+    import torch  # late: it takes seconds
+
+    from healthgan.classifiers.networks import build
+    from healthgan.classifiers.train import take_weights
+
+    training, (height, width, channels) = protocol.training, task.rares["train"].pixels.shape[1:]
+    with torch.random.fork_rng([]):
+        network = build(
+            training.network, channels, (height, width), 1, torch.Generator(), torch.device("cpu")
+        )
+    take_weights(network, training.network, None if training.weights is None else Path(training.weights))
 
 
 def _design(protocol: Sound, source: Collection) -> str:
