@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 
 from healthgan.scores import (
@@ -13,12 +14,23 @@ from healthgan.scores import (
     balanced_accuracy,
     best_threshold,
     bootstrap_auroc,
+    mid_ranks,
     precision_recall_area,
     roc_height,
     sensitivity_at,
     threshold_counts,
     wilson_interval,
 )
+
+
+@given(st.lists(st.integers(-3, 3), max_size=30))
+def test_ranks_are_scipys(values) -> None:
+    assert mid_ranks(np.array(values, np.float64)).tolist() == stats.rankdata(values).tolist()
+
+
+def test_no_rank_is_made_of_what_is_no_number() -> None:
+    assert np.isnan(mid_ranks(np.array([1.0, np.nan]))).all()
+    assert np.isnan(auroc(np.array([0, 1]), np.array([0.2, np.nan])))
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=40))

@@ -2,7 +2,20 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+
+def mid_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Ranks (N,) from 1, equal values sharing the mean of theirs, as ``scipy.stats.rankdata`` gives them.
+
+    Not SciPy's, as importing scipy.stats takes a tenth of the time in which a report is made. With a NaN among the
+    values all ranks are NaN.
+    """
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[place]
+    return ranks
 
 
 def accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
@@ -26,12 +39,14 @@ def auroc(labels: NDArray[np.int64], scores: NDArray[np.floating]) -> float:
     """
     positives = int(np.sum(labels == 1))
     negatives = len(labels) - positives
-    ranks = stats.rankdata(scores)
+    ranks = mid_ranks(scores)
     return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def wilson_interval(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
     """Interval of a share (Wilson, JASA 1927), for ``right`` of ``total`` independent images."""
+    from scipy import stats  # late: see mid_ranks
+
     interval = stats.binomtest(right, total).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from healthgan.scores import wilson_interval
+from healthgan.scores import mid_ranks, wilson_interval
 
 EXACT_UP_TO = 8
 """Pairs up to which Spearman's p-value counts all orders (8! = 40,320)."""
@@ -125,10 +124,12 @@ def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> RankCorrelation 
     pairs = len(x)
     if pairs < 3 or len(np.unique(x)) == 1 or len(np.unique(y)) == 1:
         return None
-    ranks = [stats.rankdata(side) - (pairs + 1) / 2 for side in (x, y)]
+    ranks = [mid_ranks(side) - (pairs + 1) / 2 for side in (x, y)]
     scale = np.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1]))
     rho = float(np.clip(ranks[0] @ ranks[1] / scale, -1, 1))
     if pairs > EXACT_UP_TO:
+        from scipy import stats  # late: see scores.mid_ranks
+
         return RankCorrelation(rho, float(stats.spearmanr(x, y).pvalue), pairs)
     orders = np.array(list(itertools.permutations(ranks[1])))
     others = orders @ ranks[0] / scale

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from healthgan.scores import best_threshold, precision_recall_area, roc_height, threshold_counts
 from healthgan.statistics.calibration import resampled_calibration, shift_to_prevalence
@@ -204,7 +204,7 @@ def _summary(values: NDArray[np.float64], arm: Arm, measure: Measure, level: flo
     variance = (mean[1:].var(ddof=1) if len(mean) > 2 else 0.0) + (
         units.var(ddof=1) / len(units) if len(units) > 1 else 0.0
     )
-    half = float(stats.norm.isf((1 - level) / 2) * np.sqrt(variance))
+    half = float(special.ndtri((1 + level) / 2) * np.sqrt(variance))
     return Measured(
         value=float(mean[0]),
         low=float(max(mean[0] - half, measure.low)),
