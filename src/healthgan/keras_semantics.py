@@ -74,8 +74,11 @@ class Dropout(nn.Module):
         """Zero each value with the rate and scale the others up, in training only."""
         if not self.training:
             return x
-        mask = torch.empty_like(x).bernoulli_(self.keep, generator=self.generator)
-        return x * mask.div_(self.keep)
+        return x * self.draw(torch.empty_like(x)).div_(self.keep)
+
+    def draw(self, mask: Tensor) -> Tensor:
+        """Fill a mask, of any type, with 1 for what stays and 0 for what is zeroed."""
+        return mask.bernoulli_(self.keep, generator=self.generator)
 
 
 class SameConv(nn.Conv2d):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from scipy import stats
 
+from healthgan.classifiers.draws import draw_pairs
 from healthgan.classifiers.recipes import Augmentation, Part, Phase, Recipe, digest
 from healthgan.classifiers.train import coral, mixed, rate, train
 from healthgan.errors import InputError
@@ -238,7 +239,7 @@ def test_mixup_mixes_pairs_of_a_batch():
     # One-hot images, so that the parts of a mixture can be read.
     x = torch.eye(labelled + more).expand(steps, -1, -1)[:, :, :, None, None]
     y = number[:, :labelled, None]
-    found, targets = mixed(x, y, 0.4, np.random.default_rng(0))
+    found, targets = mixed(x, y, *draw_pairs(steps, labelled, 0.4, np.random.default_rng(0)))
     assert torch.equal(found[:, labelled:], x[:, labelled:])
     share = found[:, :labelled, :labelled, 0, 0]
     torch.testing.assert_close(share.sum(dim=2), torch.ones(steps, labelled))
@@ -253,7 +254,8 @@ def test_mixup_mixes_pairs_of_a_batch():
 
 def test_mixup_with_an_unused_target_is_unused():
     y = torch.tensor([[[1.0], [float("nan")]]])
-    _, targets = mixed(torch.zeros(50, 2, 1, 1, 1), y.expand(50, -1, -1), 1.0, np.random.default_rng(0))
+    pairs = draw_pairs(50, 2, 1.0, np.random.default_rng(0))
+    _, targets = mixed(torch.zeros(50, 2, 1, 1, 1), y.expand(50, -1, -1), *pairs)
     assert set(targets.isnan().sum(dim=(1, 2)).tolist()) == {1, 2}
 
 
@@ -359,7 +361,7 @@ def test_an_image_is_judged_alike_whatever_stands_beside_it():
 def test_large_images_are_drawn_in_smaller_chunks_of_the_same_batches(recorded, monkeypatch):
     found = []
     for values in (1 << 22, 200):
-        monkeypatch.setattr("healthgan.classifiers.train._CHUNK_VALUES", values)
+        monkeypatch.setattr("healthgan.classifiers.draws._CHUNK_VALUES", values)
         recorded.clear()
         train(recipe(phase(20, augmentation=EVERYTHING), network="recording:Recording"), NUMBERED, CPU)
         found.append(torch.stack(recorded))

@@ -1,6 +1,7 @@
 """Alter images at random, a whole batch at once: turned, moved, scaled and mirrored in one resampling, then brightness."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,12 +9,45 @@ from torch.nn import functional as F
 
 from healthgan.classifiers.recipes import Augmentation
 
-_DRAWS = 7
+DRAWS = 7
 """Random numbers an image: turn, two shifts, scale, mirror, brightness, contrast. Always all of them, so that one more
 strength leaves the others' draws as they are."""
 
 
-def augment(images: Tensor, strengths: Augmentation, rng: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Strengths:
+    """An ``Augmentation`` for all images alike, or one for each: tensors (B,).
+
+    Attributes:
+        turn: radians.
+        shift: in halves of the side.
+        scale: share.
+        mirror: whether images may be mirrored.
+        brightness: share of the range.
+        contrast: share.
+    """
+
+    turn: float | Tensor
+    shift: float | Tensor
+    scale: float | Tensor
+    mirror: bool | Tensor
+    brightness: float | Tensor
+    contrast: float | Tensor
+
+
+def strengths_of(augmentation: Augmentation) -> Strengths:
+    """The same for all images."""
+    return Strengths(
+        turn=math.radians(augmentation.rotate),
+        shift=2 * augmentation.shift,
+        scale=augmentation.scale,
+        mirror=augmentation.mirror,
+        brightness=augmentation.brightness,
+        contrast=augmentation.contrast,
+    )
+
+
+def augment(images: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
     """Altered images; with no strengths, the images themselves and nothing drawn.
 
     What comes in from beyond an edge is the image reflected at it. Zeros would leave black wedges, whose size tells
@@ -21,25 +55,50 @@ def augment(images: Tensor, strengths: Augmentation, rng: torch.Generator) -> Te
 
     Args:
         images: (B, C, H, W) float32 in 0…1, in any memory layout, which is kept.
-        strengths: each a uniform draw for every image.
+        augmentation: each strength a uniform draw for every image.
         rng: a CPU generator, on whatever device the images are.
 
     Returns:
         (B, C, H, W) float32 in 0…1.
     """
-    if strengths.none:
+    if augmentation.none:
         return images
-    drawn = torch.rand(len(images), _DRAWS, generator=rng).to(images.device)
-    if strengths.rotate or strengths.shift or strengths.scale:
-        images = _resampled(images, _affine(drawn, strengths, images.shape[2] / images.shape[3]))
-    elif strengths.mirror:
-        images = torch.where((drawn[:, 4] < 0.5)[:, None, None, None], images.flip(3), images)
-    if strengths.brightness or strengths.contrast:
-        images = _relit(images, drawn, strengths)
+    return alter(images, torch.rand(len(images), DRAWS, generator=rng), augmentation)
+
+
+def alter(images: Tensor, drawn: Tensor, augmentation: Augmentation) -> Tensor:
+    """``augment`` by numbers (B, 7) in 0…1 that were drawn before."""
+    drawn, strengths = drawn.to(images), strengths_of(augmentation)
+    if moves(augmentation):
+        images = resampled(images, drawn, strengths)
+    elif augmentation.mirror:
+        images = mirrored(images, drawn, strengths)
+    if relights(augmentation):
+        images = relit(images, drawn, strengths)
     return images
 
 
-def _affine(drawn: Tensor, strengths: Augmentation, aspect: float) -> Tensor:
+def moves(augmentation: Augmentation) -> bool:
+    """Whether images have to be resampled."""
+    return bool(augmentation.rotate or augmentation.shift or augmentation.scale)
+
+
+def relights(augmentation: Augmentation) -> bool:
+    """Whether brightness or contrast change."""
+    return bool(augmentation.brightness or augmentation.contrast)
+
+
+def mirrored(images: Tensor, drawn: Tensor, strengths: Strengths) -> Tensor:
+    """Half of the images, left and right swapped."""
+    return torch.where(_swaps(drawn, strengths)[:, None, None, None], images.flip(3), images)
+
+
+def _swaps(drawn: Tensor, strengths: Strengths) -> Tensor:
+    """(B,) whether an image is mirrored."""
+    return (drawn[:, 4] < 0.5) & strengths.mirror
+
+
+def _affine(drawn: Tensor, strengths: Strengths, aspect: float) -> Tensor:
     """(B, 2, 3) from places in the new image to places in the old one, both from −1 to 1 along either axis.
 
     Args:
@@ -48,17 +107,18 @@ def _affine(drawn: Tensor, strengths: Augmentation, aspect: float) -> Tensor:
         aspect: height over width, so that a turn stays a turn where they differ.
     """
     between = 2 * drawn - 1
-    angle = between[:, 0] * math.radians(strengths.rotate)
+    angle = between[:, 0] * strengths.turn
     zoom = 1 / (1 + between[:, 3] * strengths.scale)
-    mirrored = 1 - 2 * (drawn[:, 4] < 0.5).float() if strengths.mirror else torch.ones_like(zoom)
+    side = 1 - 2 * _swaps(drawn, strengths).to(zoom.dtype)
     cosine, sine = zoom * angle.cos(), zoom * angle.sin()
-    shift = 2 * strengths.shift * between[:, 1:3]
-    rows = [mirrored * cosine, -mirrored * sine * aspect, shift[:, 0], sine / aspect, cosine, shift[:, 1]]
+    right, down = strengths.shift * between[:, 1], strengths.shift * between[:, 2]
+    rows = [side * cosine, -side * sine * aspect, right, sine / aspect, cosine, down]
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def _resampled(images: Tensor, affine: Tensor) -> Tensor:
-    """Bilinear, at the places that the maps point to."""
+def resampled(images: Tensor, drawn: Tensor, strengths: Strengths) -> Tensor:
+    """Turned, moved, scaled and mirrored: bilinear, at the places that the maps point to."""
+    affine = _affine(drawn, strengths, images.shape[2] / images.shape[3])
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     found = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     if images.is_contiguous(memory_format=torch.channels_last):
@@ -66,10 +126,10 @@ def _resampled(images: Tensor, affine: Tensor) -> Tensor:
     return found
 
 
-def _relit(images: Tensor, drawn: Tensor, strengths: Augmentation) -> Tensor:
+def relit(images: Tensor, drawn: Tensor, strengths: Strengths) -> Tensor:
     """Contrast about each image's mean, then brightness, then back into the range."""
-    between = (2 * drawn - 1)[:, :, None, None, None]
+    between = 2 * drawn - 1
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    factor = 1 + strengths.contrast * between[:, 6]
-    added = mean * (1 - factor) + strengths.brightness * between[:, 5]
+    factor = 1 + (strengths.contrast * between[:, 6])[:, None, None, None]
+    added = mean * (1 - factor) + (strengths.brightness * between[:, 5])[:, None, None, None]
     return torch.addcmul(added, images, factor).clamp_(0, 1)

@@ -29,6 +29,11 @@ class Network(nn.Module):
         super().__init__()
         self.body, self.between, self.head = body, between, head
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What images have to be."""
+        return self.head.weight.dtype
+
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features and logits."""
         features: Tensor = self.body(x)
@@ -43,7 +48,7 @@ class Network(nn.Module):
         old = self.head.weight
         head = nn.Linear(self.head.in_features, outputs)
         glorot_uniform_(head, rng)
-        self.head = head.to(old.device)
+        self.head = head.to(old)
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters and buffers by name."""
@@ -64,8 +69,8 @@ class CnnBody(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The features."""
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))  # as the other way round, on a quarter of the values
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
         x = x.permute(0, 2, 3, 1).flatten(1)  # free where the channels lie last
         features: Tensor = self.dense(x)
         return features
@@ -112,6 +117,11 @@ class Imported(Network):
     def __init__(self, module: nn.Module, name: str) -> None:
         nn.Module.__init__(self)
         self.module, self.name = module, name
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What images are, whatever the module computes in."""
+        return torch.float32
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features and logits."""

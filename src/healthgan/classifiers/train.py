@@ -1,34 +1,28 @@
 """Train one classifier by a recipe: a number of steps, and the last one is the result."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from healthgan.classifiers.augment import augment
+from healthgan.classifiers.augment import alter
+from healthgan.classifiers.draws import chunk_steps, draw, loss_weights, seed_of
 from healthgan.classifiers.networks import Network, build, check_outputs
 from healthgan.classifiers.recipes import Phase, Recipe
-from healthgan.errors import InputError
+from healthgan.classifiers.weights import take_weights as take_weights
+from healthgan.classifiers.weights import weights_digest
 
 WARM_UP = 100
 """Steps in which the learning rate rises, or 5 % of a shorter phase."""
 PREDICT = 512
 """Images that are judged at a time."""
-_CHUNK = 16
-"""Batches that are drawn and altered at a time: many small steps of the same kind cost more than one large one."""
-_CHUNK_VALUES = 1 << 22
-"""Pixels of a chunk at most (16 MiB), so that large images do not need more memory than their training."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +89,15 @@ def train(
     """
     for number, phase in enumerate(recipe.phases):
         assert len(phase.targets) == len(pool), f"phase {number} has targets for another pool"
-    with _own_global_generator(_seed(recipe.seed, 4), device):
+    with own_global_generator(recipe.seed, device):
         return _train(recipe, pool, device, progress or (lambda _: None))
 
 
 def _train(
     recipe: Recipe, pool: NDArray[np.uint8], device: torch.device, progress: Callable[[int], None]
 ) -> Trained:
-    rng = torch.Generator().manual_seed(_seed(recipe.seed, 0))
     (height, width, channels), outputs = pool.shape[1:], recipe.phases[0].targets.shape[1]
-    network = build(recipe.network, channels, (height, width), outputs, rng, device)
-    taken = take_weights(network, recipe.network, recipe.weights)
+    network, rng, taken = fresh_network(recipe, (height, width, channels), device)
     images = torch.from_numpy(np.ascontiguousarray(pool)).to(device)
     network.train()
     done = 0
@@ -117,7 +109,26 @@ def _train(
         _run_phase(network, phase, number, images, recipe.seed, partial(_told, progress, done))
         done += phase.steps
     network.eval()
-    return Trained(network, device, _digest(network), taken)
+    return Trained(network, device, weights_digest(network), taken)
+
+
+def fresh_network(
+    recipe: Recipe, shape: tuple[int, int, int], device: torch.device
+) -> tuple[Network, torch.Generator, int]:
+    """The network that a recipe begins with, for images (H, W, C).
+
+    Returns:
+        the network, the CPU generator that gave its initial values (later heads come from it, and on a CPU its
+        dropout), and how many tensors came from the recipe's weights.
+
+    Raises:
+        InputError: the network or the initial weights cannot be used.
+    """
+    rng = torch.Generator().manual_seed(seed_of(recipe.seed, 0))
+    height, width, channels = shape
+    outputs = recipe.phases[0].targets.shape[1]
+    network = build(recipe.network, channels, (height, width), outputs, rng, device)
+    return network, rng, take_weights(network, recipe.network, recipe.weights)
 
 
 def _told(progress: Callable[[int], None], before: int, steps: int) -> None:
@@ -148,16 +159,23 @@ def _run_phase(
             total += loss.detach()
             done += 1
         if not math.isfinite(float(total)):
-            raise FloatingPointError(
-                f"The training of phase {number + 1} diverged by step {done} of {phase.steps}: its loss is no number. Lower "
-                f"the learning rate ({phase.learning_rate:g})."
-            )
+            raise diverged(phase, number, done)
         progress(done)
     if not all(bool(parameter.isfinite().all()) for parameter in parameters):
-        raise FloatingPointError(
+        raise diverged(phase, number, None)
+
+
+def diverged(phase: Phase, number: int, step: int | None) -> FloatingPointError:
+    """What is told of a phase (from 0) that diverged by a step, or in its last one."""
+    if step is None:
+        return FloatingPointError(
             f"The training of phase {number + 1} diverged in its last step: weights are no numbers. Lower the learning "
             f"rate ({phase.learning_rate:g})."
         )
+    return FloatingPointError(
+        f"The training of phase {number + 1} diverged by step {step} of {phase.steps}: its loss is no number. Lower "
+        f"the learning rate ({phase.learning_rate:g})."
+    )
 
 
 def rate(step: int, steps: int) -> float:
@@ -197,105 +215,43 @@ def _chunks(
 
     b of the B images of a batch are labelled; they come first.
     """
-    parts = [*phase.parts, *([] if phase.align is None else [phase.align])]
-    draws = [np.random.default_rng((seed, 1, number, place)) for place in range(len(parts))]
-    mixing = np.random.default_rng((seed, 2, number))
-    altering = torch.Generator().manual_seed(_seed(seed, 3, number))
-    odds = [None if part.weight is None else np.cumsum(part.weight) for part in parts]
-    size = sum(part.images for part in parts)
-    labels = torch.from_numpy(phase.targets)
-    chunk = max(1, min(_CHUNK, _CHUNK_VALUES // (size * pool[0].numel())))
-    for start in range(0, phase.steps, chunk):
-        steps = min(chunk, phase.steps - start)
-        chosen = []
-        for part, draw, summed in zip(parts, draws, odds, strict=True):
-            uniform = draw.random((steps, part.images))
-            if summed is None:
-                place = (uniform * len(part.index)).astype(np.int64)
-            else:
-                place = np.searchsorted(summed, uniform * summed[-1], side="right")
-            chosen.append(part.index[place])
-        index = torch.from_numpy(np.concatenate(chosen, axis=1))  # (steps, B)
+    for drawn in draw(phase, number, seed, chunk_steps(phase, pool[0].numel())):
+        index = torch.from_numpy(drawn.index)
         x = _inputs(pool[index.flatten().to(pool.device)], network)
-        x = augment(x, phase.augmentation, altering)
+        if drawn.alter is not None:
+            x = alter(x, drawn.alter.flatten(0, 1), phase.augmentation)
         x = x.view(*index.shape, *x.shape[1:])
-        y = labels[index[:, : phase.labelled]].to(pool.device)
-        if phase.mixup:
-            x, y = mixed(x, y, phase.mixup, mixing)
-        used = ~y.isnan()
-        weight = phase.class_weights[0] * used / used.sum(dim=(1, 2), keepdim=True).clamp(min=1)
+        y = drawn.targets.to(x)
+        if drawn.pairs is not None:
+            x, y = mixed(x, y, *drawn.pairs)
+        weight = loss_weights(y, phase.class_weights[0])
         yield list(x.unbind()), list(y.nan_to_num(0.0).unbind()), list(weight.unbind())
 
 
-def mixed(x: Tensor, y: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """The labelled images (S, b, …) of S batches, each mixed with another of its batch; one λ ~ Beta(α, α) a pair."""
-    steps, labelled = y.shape[:2]
-    other = torch.from_numpy(rng.random((steps, labelled)).argsort(axis=1)).to(x.device)
-    share = torch.from_numpy(rng.beta(alpha, alpha, (steps, labelled)).astype(np.float32)).to(x.device)
-    row = torch.arange(steps, device=x.device)[:, None]
-    own = x[:, :labelled]
-    mixed = own[row, other].lerp_(own, share[:, :, None, None, None])
-    return torch.cat([mixed, x[:, labelled:]], dim=1), y[row, other].lerp_(y, share[:, :, None])
+def mixed(x: Tensor, y: Tensor, other: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """The labelled images (S, b, …) of S batches, and their targets, each mixed with its partner's; see ``blend``."""
+    labelled = y.shape[1]
+    own = blend(x[:, :labelled], other, share)
+    return torch.cat([own, x[:, labelled:]], dim=1), blend(y, other, share)
+
+
+def blend(values: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    """(S, b, …): each with its own share, and the rest of its partner's; partner and share are (S, b)."""
+    row = torch.arange(len(values), device=values.device)[:, None]
+    partner = values[row, other.to(values.device)]
+    return partner.lerp_(values, share.to(values).view(*share.shape, *[1] * (values.ndim - 2)))
 
 
 def _inputs(pixels: Tensor, network: Network) -> Tensor:
     """(B, H, W, C) uint8 → (B, C, H, W) float32 in 0…1, laid out as the network wants it."""
     inputs = pixels.permute(0, 3, 1, 2)
-    return (inputs if network.channels_last else inputs.contiguous()).float().div_(255)
-
-
-def take_weights(network: Network, name: str, weights: Path | None) -> int:
-    """Copy initial weights into a network, where name and shape fit.
-
-    Args:
-        network: takes them.
-        name: what the user calls it.
-        weights: a .safetensors file, if any.
-
-    Returns:
-        how many tensors did.
-
-    Raises:
-        InputError: the file cannot be read, or nothing in it fits.
-    """
-    if weights is None:
-        return 0
-    try:
-        given = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"The initial weights '{weights}' can't be read: {error}. Give a .safetensors file."
-        ) from error
-    ours = network.tensors()
-    fitting = [key for key, value in ours.items() if key in given and given[key].shape == value.shape]
-    if not fitting:
-        raise InputError(
-            f"None of the {len(given)} tensors of '{weights}' has name and shape of one of the network '{name}', whose "
-            f"first are {', '.join(list(ours)[:3])}. Give weights of that network."
-        )
-    with torch.no_grad():
-        for key in fitting:
-            ours[key].copy_(given[key])
-    return len(fitting)
-
-
-def _digest(network: Network) -> str:
-    """SHA-256 over names, shapes, types and values."""
-    summed = hashlib.sha256()
-    for name, value in sorted(network.tensors().items()):
-        array = value.cpu().contiguous().numpy()
-        summed.update(repr((name, array.shape, array.dtype.str)).encode() + array.tobytes())
-    return summed.hexdigest()
-
-
-def _seed(*key: int) -> int:
-    """A seed for PyTorch that follows from numbers."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+    return (inputs if network.channels_last else inputs.contiguous()).to(network.dtype).div_(255)
 
 
 @contextmanager
-def _own_global_generator(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch's global generators, of the CPU and of the device, and put them back afterwards."""
+def own_global_generator(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed PyTorch's global generators, of the CPU and of the device, by a recipe's seed, and put them back afterwards."""
+    seed = seed_of(seed, 4)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
