@@ -37,7 +37,7 @@ def page(run: Path) -> str:
     build(run)
     found = summary(run)
     arms, pairs = rows(run / "tables" / "arms.csv"), rows(run / "tables" / "differences.csv")
-    references = [arm["arm"] for arm in arms if arm["kind"] == "reference"]
+    references = [arm["arm"] for arm in arms if arm["kind"] == "reference" and arm["unsteady"] != "True"]
     lines = [f"## {found['source']}, {found['rare']}, {read.asked['rare_images']} training images", ""]
     lines += [found["answer"][0], "", *(f"{line}\n" for line in found["answer"][1:3])]
     lines += [f"Left out: {name} ({reason}).\n" for name, reason in found["left_out"].items()]
@@ -53,7 +53,7 @@ def page(run: Path) -> str:
         cells = [
             arm["arm"],
             arm["classifiers"],
-            f"{float(arm['auroc']):.3f}",
+            f"{float(arm['auroc']):.3f}" + " (unsteady)" * (arm["unsteady"] == "True"),
             between(arm, "auroc_low", "auroc_high"),
             "" if to_real is None else signed(to_real),
             "" if to_real is None else to_real["verdict"],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,3 +169,14 @@ def test_answers_are_kept_for_equal_runs_only(tmp_path) -> None:
 
 def test_the_summary_is_json(run) -> None:
     assert json.loads(json.dumps(summary(run.folder.path), allow_nan=False))["protocol"] == "sound"
+
+
+def test_an_arm_with_unsteady_trainings_is_named(run) -> None:
+    answers = examine(run)
+    assert not any("differ far more" in caution.title for caution in cautions(run, answers))
+    arms = [
+        replace(arm, auroc=replace(arm.auroc, unsteady=arm.name == "classical")) for arm in answers.main.arms
+    ]
+    found = cautions(run, replace(answers, main=replace(answers.main, arms=tuple(arms))))
+    titles = [caution.title for caution in found if "differ far more" in caution.title]
+    assert titles == ["The trainings of classical differ far more than those of other arms"]

@@ -33,6 +33,7 @@ class MeanAuroc:
             with one of them.
         seed_sd: standard deviation of classifiers of one generator, or where there are none, of all; None
             where no two can be compared.
+        unsteady: its trainings differ far more than those of the other arms, whose intervals leave them out.
     """
 
     estimate: Estimate
@@ -40,6 +41,7 @@ class MeanAuroc:
     df: float
     unit_sd: float | None
     seed_sd: float | None
+    unsteady: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def mean_aurocs(design: Design, level: float = 0.95) -> list[MeanAuroc]:
                 df=df,
                 unit_sd=float(np.sqrt(unit.variance)) if unit.count > 1 else None,
                 seed_sd=float(np.sqrt(unit.seed_variance)) if unit.seed_df else None,
+                unsteady=design.trainings[number].unsteady,
             )
         )
     return found

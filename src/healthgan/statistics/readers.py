@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from healthgan.statistics.cases import (
     CaseCovariance,
@@ -26,6 +27,9 @@ from healthgan.statistics.cases import (
 )
 
 Kind = Literal["reference", "synthetic", "control"]
+
+OUTLYING = 0.01
+"""Level of the test for arms whose trainings differ far more than the others'."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +185,12 @@ class TrainingVariance:
     Attributes:
         variance: 0 with a single training in every arm, whose intervals then speak of these trainings only.
         df: degrees of freedom.
+        unsteady: the arm's trainings differ so much that it counts by itself.
     """
 
     variance: float
     df: float
+    unsteady: bool = False
 
 
 def training_variances(arms: Sequence[Units]) -> list[TrainingVariance]:
@@ -202,13 +208,20 @@ def training_variances(arms: Sequence[Units]) -> list[TrainingVariance]:
     Pooled are, without the controls: seeds over all arms; generators over the arms that have the same ones, with
     degrees of freedom by Satterthwaite from what the arms' generators have in common and what they do not, so
     that a generator which is good or bad in every arm counts once.
+
+    An arm whose trainings differ far more than the others' (``unsteady``) counts by itself: one failed training
+    would else widen the intervals of every other arm.
     """
-    pooled = [arm for arm in arms if arm.kind != "control"]
+    apart = unsteady(arms)
+    pooled = [arm for arm in arms if arm.kind != "control" and arm.name not in apart]
     seed_df = sum(arm.seed_df for arm in pooled)
     seed = sum(arm.seed_variance * arm.seed_df for arm in pooled) / seed_df if seed_df else 0.0
     generator = _pooled_generators(pooled)
     found = []
     for arm in arms:
+        if arm.name in apart:
+            found.append(TrainingVariance(arm.variance / arm.count, arm.count - 1, unsteady=True))
+            continue
         candidates = [TrainingVariance(seed / arm.fits_a_unit, seed_df or np.inf)]
         if arm.generators is not None:
             candidates.append(generator)
@@ -216,6 +229,42 @@ def training_variances(arms: Sequence[Units]) -> list[TrainingVariance]:
         own = max(arm.variance - best.variance, 0.0)
         found.append(TrainingVariance((best.variance + own / 2) / arm.count, best.df))
     return found
+
+
+def unsteady(arms: Sequence[Units]) -> frozenset[str]:
+    """Names of the arms whose trainings differ far more than those of the others, at a level of 1 %.
+
+    As laboratories are left out of a pooled repeatability (Cochran's test, ISO 5725-2:2019): the arm with the largest
+    variance is held against all others together by an F test, with Bonferroni's correction for looking at the
+    largest, and so on with the rest. First by its seeds, then by its generators. Three arms are always kept, as of
+    two none can be called the odd one.
+    """
+    seeds = {arm.name: (arm.seed_variance, arm.seed_df) for arm in arms if arm.seed_df and arm.count > 1}
+    found = _outlying(seeds)
+    generators = {
+        arm.name: (arm.variance, arm.count - 1)
+        for arm in arms
+        if arm.generators is not None and arm.count > 1 and arm.name not in found
+    }
+    return found | _outlying(generators)
+
+
+def _outlying(variances: dict[str, tuple[float, int]]) -> frozenset[str]:
+    """Which of these variances, each with its degrees of freedom."""
+    left = dict(variances)
+    while len(left) > 3:
+        odds = {}
+        for name, (variance, df) in left.items():
+            others = [value for other, value in left.items() if other != name]
+            rest_df = sum(freedom for _, freedom in others)
+            rest = sum(value * freedom for value, freedom in others) / rest_df
+            if variance > rest:
+                odds[name] = special.fdtrc(df, rest_df, variance / rest) if rest else 0.0
+        name = min(odds, key=lambda one: odds[one], default="")
+        if not odds or odds[name] * len(left) >= OUTLYING:
+            break
+        del left[name]
+    return frozenset(variances) - frozenset(left)
 
 
 def _pooled_generators(arms: Sequence[Units]) -> TrainingVariance:

@@ -39,6 +39,7 @@ def cautions(run: SoundRun, answers: Answers) -> list[Caution]:
         *_sets(run),
         *_left_out(run),
         *_folds(run),
+        *_unsteady(answers),
         *_power(run, answers),
         *_pools(run),
         *_generators(run),
@@ -102,6 +103,16 @@ def _folds(run: SoundRun) -> Iterator[Caution]:
             "assume, a difference is claimed where there is none in about one study of ten, not of twenty (simulated, "
             "docs/method.md). A test split of its own is safer.",
         )
+
+
+def _unsteady(answers: Answers) -> Iterator[Caution]:
+    for arm in [] if answers.main is None else answers.main.arms:
+        if arm.auroc.unsteady:
+            yield Caution(
+                f"The trainings of {arm.name} differ far more than those of other arms",
+                "Some of them may have failed. The arm counts by itself, with wide intervals; those of the other arms leave "
+                "its spread out.",
+            )
 
 
 def _power(run: SoundRun, answers: Answers) -> Iterator[Caution]:

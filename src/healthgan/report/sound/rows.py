@@ -63,6 +63,7 @@ def _arm_row(found: Comparison, arm: ArmResult) -> Row:
         "auroc_high": _short(auroc.high),
         "sd_of_generators": _short(arm.auroc.unit_sd) if arm.generators and arm.generators > 1 else None,
         "sd_of_seeds": _short(arm.auroc.seed_sd),
+        "unsteady": arm.auroc.unsteady,
     }
     for name in MEASURES:
         measured = arm.measures.get(name)

@@ -37,8 +37,14 @@ class Telling:
 
 
 def hardest(found: Comparison, arm: str) -> Pair:
-    """An arm against the reference arm that it is least sure to be better than."""
-    return min((pair for pair in found.pairs if pair.arm == arm), key=lambda pair: pair.low)
+    """An arm against the reference arm that it is least sure to be better than.
+
+    A reference arm whose trainings are unsteady is taken only where there is no other: its wide interval says
+    nothing about the arm.
+    """
+    pairs = [pair for pair in found.pairs if pair.arm == arm]
+    steady = [pair for pair in pairs if not found.arm(pair.reference).auroc.unsteady]
+    return min(steady or pairs, key=lambda pair: pair.low)
 
 
 def nearest(found: Comparison) -> Pair | None:

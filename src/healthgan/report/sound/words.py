@@ -99,6 +99,13 @@ def _no_difference(found: Comparison, _: Pair) -> str:
 
 
 def _unknown(found: Comparison, pair: Pair) -> str:
+    if pair.low > 0:  # what is left are reference arms that hardest() does not count
+        names = [arm.name for arm in found.arms if arm.kind == "reference" and arm.auroc.unsteady]
+        return (
+            f"That synthetic images help here is not shown: '{pair.arm}' is better than every reference arm but "
+            f"{listed(names)}, whose trainings differ too much to tell; it differs from '{pair.reference}' "
+            f"({about(pair.reference)}) by {with_interval(pair)} in AUROC."
+        )
     count = len(found.against(found.real))
     subject = f"none of {count} synthetic arms is" if count > 1 else f"the synthetic arm '{pair.arm}' is not"
     nearest_one = f"the one that comes nearest, '{pair.arm}', " if count > 1 else "it "
