@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from healthgan.errors import InputError
 from healthgan.ssim import best_match
 
-BOUND = 1e-6  # the bound derived in _ssim_kernel.py; scikit-image's own float64 error is far below it
+BOUND = 1e-6  # the bound derived in _ssim_kernel/blocks.py; scikit-image's own float64 error is far below it
 
 
 def noise(seed, shape):
@@ -198,8 +198,8 @@ def test_chunks_of_references_and_groups_of_queries_do_not_change_the_result(mon
     y[160] = x[0]
     y[40] = x[0]
     expected = best_match(x, y)
-    monkeypatch.setattr("healthgan.ssim._CHUNK_BYTES", 1)
-    monkeypatch.setattr("healthgan.ssim._GROUP_BYTES", 1)
+    monkeypatch.setattr("healthgan._ssim_kernel.search.CHUNK_BYTES", 1)
+    monkeypatch.setattr("healthgan._ssim_kernel.search.GROUP_BYTES", 1)
     found = best_match(x, y)
     np.testing.assert_array_equal(found, expected)
     assert found[1][0] == 40

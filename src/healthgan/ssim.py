@@ -4,13 +4,10 @@ The value is that of Wang, Bovik, Sheikh and Simoncelli, "Image quality assessme
 structural similarity", IEEE Transactions on Image Processing 13 (2004), equation 13, as scikit-image
 computes it by default: uniform 7×7 windows, sample covariance, K1 = 0.01, K2 = 0.03, the mean over the
 windows that lie wholly inside the image, and over the channels. The error is at most 1e-6 (derived in
-``_ssim_kernel.py``).
+``_ssim_kernel/blocks.py``).
 """
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -20,13 +17,8 @@ from healthgan.errors import InputError
 
 MIN_RANGE, MAX_RANGE = 0.001, 65535.0
 _WINDOW = 7
-_CHUNK_BYTES = 16 << 20  # references laid out for the kernel at a time
-_GROUP_BYTES = 16 << 20  # what a thread keeps of the queries it works on
-_GROUP_SIZE = 32  # queries at a time at most: enough to share the work done once a reference
 
 Pixels = NDArray[np.uint8]
-Best = tuple[NDArray[np.float64], NDArray[np.int64]]
-_Part = tuple[int, Pixels, NDArray[np.int64]]  # first reference, blocks laid out, groups
 
 
 def best_match(
@@ -79,43 +71,13 @@ def best_match(
     usable = np.flatnonzero([image.min() != image.max() for image in x])
     score = np.full(len(x), np.nan, np.float32)
     index = np.full(len(x), -1, np.int64)
-    for members, (value, position) in _search(x, y, usable, ranges, x_codes, y_codes, threads or _cores()):
+    from healthgan._ssim_kernel.search import search  # Numba is slow to import, so only where it is needed
+
+    for members, (value, position) in search(x, y, usable, ranges, x_codes, y_codes, threads or _cores()):
         found = position >= 0
         score[members[found]] = np.minimum(value[found], 1.0)
         index[members[found]] = position[found]
     return score, index
-
-
-def _search(
-    x: Pixels,
-    y: Pixels,
-    usable: NDArray[np.int64],
-    ranges: NDArray[np.float64],
-    x_codes: NDArray[np.int64],
-    y_codes: NDArray[np.int64],
-    threads: int,
-) -> Iterator[tuple[NDArray[np.int64], Best]]:
-    """Yield the ``usable`` query positions group by group, with the best value and reference of each."""
-    from healthgan import _ssim_kernel as kernel  # Numba is slow to import, so only where it is needed
-
-    def run(task: tuple[NDArray[np.int64], _Part]) -> Best:
-        members, (first, blocks, names) = task
-        prepared = kernel.query_terms(x[members], ranges[members])
-        value, position = kernel.best_of_blocks(blocks, names, prepared, x_codes[members])
-        return value, np.where(position >= 0, position + first, -1)
-
-    size = int(np.clip(_GROUP_BYTES // (16 * x[:1].size or 1), 1, _GROUP_SIZE))
-    groups = [usable[start : start + size] for start in range(0, len(usable), size)]
-    best = [(np.full(len(members), -np.inf), np.full(len(members), -1)) for members in groups]
-    shares = -(-threads // max(len(groups), 1))  # with few queries the references are shared out as well
-    with ThreadPoolExecutor(threads) as pool:
-        for parts in _parts(y, y_codes, kernel.LANES, shares):
-            results = pool.map(run, product(groups, parts))
-            for (value, position), _ in product(best, parts):
-                new_value, new_position = next(results)
-                better = new_value > value  # a later reference must be strictly better
-                value[better], position[better] = new_value[better], new_position[better]
-    yield from zip(groups, best, strict=True)
 
 
 def _cores() -> int:
@@ -125,23 +87,6 @@ def _cores() -> int:
     threads of whoever calls, so that PyTorch then trains small networks ten times slower.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _parts(y: Pixels, names: NDArray[np.int64], lanes: int, shares: int) -> Iterator[list[_Part]]:
-    """Lay out the references for the kernel, a bounded number at a time, in ``shares`` or fewer parts."""
-    count, height, width, channels = y.shape
-    blocks_a_chunk = max(1, _CHUNK_BYTES // (lanes * height * width * channels))
-    for start in range(0, count, blocks_a_chunk * lanes):
-        chunk = y[start : start + blocks_a_chunk * lanes]
-        blocks = np.zeros((-(-len(chunk) // lanes), channels, height, width, lanes), np.uint8)
-        for number, block in enumerate(blocks):
-            members = chunk[number * lanes : (number + 1) * lanes]
-            block[..., : len(members)] = members.transpose(3, 1, 2, 0)
-        step = -(-len(blocks) // shares)
-        yield [
-            (start + low * lanes, blocks[low : low + step], names[start + low * lanes :][: step * lanes])
-            for low in range(0, len(blocks), step)
-        ]
 
 
 def _check_images(images: Pixels, name: str) -> Pixels:

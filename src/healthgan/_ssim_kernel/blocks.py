@@ -1,6 +1,4 @@
-"""The compiled inner loops of :mod:`healthgan.ssim`, which says what they compute.
-
-Kept apart so that importing ``healthgan.ssim`` does not import Numba.
+"""The compiled loops of :mod:`healthgan.ssim`, which says what they compute.
 
 For 7×7 windows of a query x and a reference y let A = Σx, B = Σy, V = 49 Σx² − A² (the query's) and
 49 Σy² − B² (the reference's), K = 49 Σxy − AB. Then, with c1 = 49² (0.01 R)² and c2 = 49·48 (0.03 R)² for
@@ -9,7 +7,8 @@ a data range R, one window's structural similarity is
     S = (2AB + c1) (2K + c2) / ((A² + B² + c1) (Vx + Vy + c2))        (Wang et al. 2004, equation 13)
 
 Per pair only Σxy is new. Thirty-two references lie side by side ("lanes"), so that every inner loop runs
-over lanes and becomes SIMD code.
+over lanes and becomes SIMD code. The windows go by row, and after each row a query is given up against either
+half of the lanes where it can't find its best there any more: S ≤ 1 in the windows to come.
 
 **Error.** Let u = 2⁻²⁴. Whole numbers to 2²⁴ are exact in float32: Σxy ≤ 49·255² < 2²² is, and so is every
 sliding sum of products. K ≤ 2²⁸ is not, so B is split as 49 b + r with |r| ≤ 25, and
@@ -20,6 +19,12 @@ units of u the four factors are off by 2 (2AB + c1), 3.1 (2K + c2, relative to V
 are added in float32, which adds 1; all further sums are float64. Together 16.1 u, and 0.5 u for the
 result's own rounding: 16.6 u = 9.9e-7 at worst, at any image size. All lanes do the same arithmetic, so
 equal references get equal scores.
+
+**Giving up.** No computed S exceeds 1 by more than 16.1 u < ``ABOVE_ONE``. A mean over n windows, summed in
+float64, is off by n 2⁻⁵³ at most, less than ``ROUNDING`` up to n = 9e8. A half is given up only where the sum so
+far, and 1 + ``ABOVE_ONE`` for each window to come, stay below (best − ``ROUNDING``) n in all its lanes: what the
+whole sum would have given is then below the best too. Equal scores are never given up, so that the lowest
+index is found whatever the order.
 
 **Range.** The largest number formed is 2 ((A² + B² + c1) (Vx + Vy + c2))² ≤ 3.04e38 < 3.4e38 for
 R ≤ 65535, the smallest (c1 c2)² ≥ 2.5e-25 for R ≥ 0.001; :mod:`healthgan.ssim` allows no others.
@@ -37,9 +42,12 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
-LANES = 32
-WINDOW = 7
-AREA = WINDOW * WINDOW
+from healthgan._ssim_kernel.row import AREA, BOTH, HALF, LANES, WINDOW, add_row
+
+ABOVE_ONE = 1e-6
+"""How far above 1 the computed S of one window can lie."""
+ROUNDING = 1e-7
+"""How far off a mean of up to 9e8 windows can be through its float64 sum."""
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -169,123 +177,100 @@ def _products(sums: Floats, x_new: Floats, x_old: Floats, state: Floats) -> None
 
 
 @_compiled
-def _fraction(
-    xy: np.float32,
-    a: np.float32,
-    mean: np.float32,
-    spread: np.float32,
-    terms: Floats,
-    j: int,
-    lane: int,
-    c1: np.float32,
-    c2: np.float32,
-) -> tuple[np.float32, np.float32]:
-    """Numerator and denominator of S in one window."""
-    two = np.float32(2)
-    b = terms[0, j, lane]
-    k = np.float32(AREA) * (xy - a * terms[1, j, lane]) - a * terms[2, j, lane]
-    return (two * a * b + c1) * (two * k + c2), (b * b + mean) * (terms[3, j, lane] + spread)
-
-
-@_compiled
-def _add_row(
-    sums: Floats, windows: Floats, constants: Floats, terms: Floats, scores: NDArray[np.float64]
-) -> None:
-    """Add the S of a row of windows to ``scores`` (G, LANES), four windows at a time.
+def _block_scores(
+    y: Bytes, queries: Queries, best: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Mean S of each query against each reference of one block (C, H, W, LANES), unless it can't be the best.
 
     Args:
-        sums: (G, W, LANES), from :func:`_products`.
-        windows: (G, 3, w), the queries' terms.
-        constants: (G, 2).
-        terms: (4, w, LANES), the references' terms.
-        scores: (G, LANES), changed in place.
+        y: the block.
+        queries: from :func:`query_terms`.
+        best: (G,) what each query has found so far.
+
+    Returns:
+        (G, LANES) the means, and (G,) which halves of the lanes hold them (bits 0 and 1); the others hold less than ``best``
+        and were given up on the way.
     """
-    xy = carray(stack_lanes(), (LANES,))
-    part = carray(stack_lanes(), (LANES,))
-    count = terms.shape[1]
-    for g in range(len(sums)):
-        c1, c2 = constants[g, 0], constants[g, 1]
-        for lane in range(LANES):
-            xy[lane] = sums[g, 0, lane] + sums[g, 1, lane] + sums[g, 2, lane]
-            xy[lane] += sums[g, 3, lane] + sums[g, 4, lane] + sums[g, 5, lane]
-        for quarter in range(count // 4):
-            j = 4 * quarter
-            a0, m0, v0 = windows[g, 0, j], windows[g, 1, j], windows[g, 2, j]
-            a1, m1, v1 = windows[g, 0, j + 1], windows[g, 1, j + 1], windows[g, 2, j + 1]
-            a2, m2, v2 = windows[g, 0, j + 2], windows[g, 1, j + 2], windows[g, 2, j + 2]
-            a3, m3, v3 = windows[g, 0, j + 3], windows[g, 1, j + 3], windows[g, 2, j + 3]
-            for lane in range(LANES):
-                s0 = xy[lane] + sums[g, j + 6, lane]
-                s1 = s0 - sums[g, j, lane] + sums[g, j + 7, lane]
-                s2 = s1 - sums[g, j + 1, lane] + sums[g, j + 8, lane]
-                s3 = s2 - sums[g, j + 2, lane] + sums[g, j + 9, lane]
-                xy[lane] = s3 - sums[g, j + 3, lane]
-                n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
-                n1, d1 = _fraction(s1, a1, m1, v1, terms, j + 1, lane, c1, c2)
-                n2, d2 = _fraction(s2, a2, m2, v2, terms, j + 2, lane, c1, c2)
-                n3, d3 = _fraction(s3, a3, m3, v3, terms, j + 3, lane, c1, c2)
-                part[lane] = (n0 * d1 + n1 * d0) / (d0 * d1) + (n2 * d3 + n3 * d2) / (d2 * d3)
-            for lane in range(scores.shape[1]):  # not LANES: LLVM unrolls that instead of vectorising
-                scores[g, lane] += part[lane]
-        for j in range(count // 4 * 4, count):
-            a0, m0, v0 = windows[g, 0, j], windows[g, 1, j], windows[g, 2, j]
-            for lane in range(LANES):
-                s0 = xy[lane] + sums[g, j + 6, lane]
-                xy[lane] = s0 - sums[g, j, lane]
-                n0, d0 = _fraction(s0, a0, m0, v0, terms, j, lane, c1, c2)
-                part[lane] = n0 / d0
-            for lane in range(scores.shape[1]):
-                scores[g, lane] += part[lane]
-
-
-@_compiled
-def _block_scores(y: Bytes, queries: Queries) -> NDArray[np.float64]:
-    """Mean S of each query against each reference of one block (C, H, W, LANES): (G, LANES)."""
     pixels, windows, constants = queries
     channels, height, width = y.shape[:3]
     rows, columns = windows.shape[1], windows.shape[4]
-    scores = np.zeros((len(constants), LANES))
-    sums = np.empty((len(constants), width, LANES), np.float32)
+    count, total = len(constants), channels * rows * columns
+    scores = np.zeros((count, LANES))
+    sums = np.empty((count, width, LANES), np.float32)
     state = np.empty((4, width, LANES), np.float32)
     terms = np.empty((4, columns, LANES), np.float32)
+    rest = np.empty(LANES)
     nothing = np.zeros((width, LANES), np.uint8)
+    needed = (best - ROUNDING) * total
+    alive = np.empty((count, 2), np.int64)  # query, halves of its lanes
+    for g in range(count):
+        alive[g] = g, BOTH
+    left = count
     for k in range(channels):
         sums[:] = 0
         state[:] = 0
         for i in range(height):
             _reference_row(y[k, i], y[k, i - WINDOW] if i >= WINDOW else nothing, state)
             # While no row leaves, the state's leaving row is zeros, whatever row of x stands beside it.
-            _products(sums, pixels[k, i], pixels[k, max(i - WINDOW, 0)], state)
-            if i >= WINDOW - 1:
-                _reference_terms(state, terms)
-                _add_row(sums, windows[k, i - WINDOW + 1], constants, terms, scores)
-    scores /= channels * rows * columns
-    return scores
+            old = max(i - WINDOW, 0)
+            if i < WINDOW - 1:
+                _products(sums, pixels[k, i], pixels[k, old], state)
+                continue
+            _reference_terms(state, terms)
+            row = i - WINDOW + 1
+            rest[:] = ((channels - k) * rows - row - 1) * columns * (1 + ABOVE_ONE)
+            kept = 0
+            for n in range(left):
+                g, halves = alive[n]
+                halves = add_row(
+                    sums[g], pixels[k, i, g], pixels[k, old, g], state, windows[k, row, g], terms, scores[g], rest,
+                    halves, constants[g, 0], constants[g, 1], needed[g],
+                )  # fmt: skip
+                if halves:
+                    alive[kept] = g, halves
+                    kept += 1
+            left = kept
+            if left == 0:
+                break
+        if left == 0:
+            break
+    whole = np.zeros(count, np.int64)
+    for n in range(left):
+        whole[alive[n, 0]] = alive[n, 1]
+    scores /= total
+    return scores, whole
 
 
 @_compiled
 def best_of_blocks(
-    blocks: Bytes, names: NDArray[np.int64], queries: Queries, groups: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The best reference for each query, the first of equals, skipping those of the query's own group.
+    blocks: Bytes,
+    order: NDArray[np.int64],
+    places: NDArray[np.int64],
+    names: NDArray[np.int64],
+    queries: Queries,
+    groups: NDArray[np.int64],
+    best: NDArray[np.float64],
+    index: NDArray[np.int64],
+) -> None:
+    """Find the best reference for each query, the lowest of equals, skipping those of the query's own group.
 
     Args:
         blocks: (blocks, C, H, W, LANES), references beside each other; unused lanes hold anything.
-        names: (M,) group of each reference, M ≤ blocks · LANES.
+        order: (blocks,) in which to visit them; the sooner the best is met, the more of the rest is given up early.
+        places: (M,) position of each reference, M ≤ blocks · LANES.
+        names: (M,) group of each reference.
         queries: from :func:`query_terms`.
         groups: (G,) group of each query.
-
-    Returns:
-        (G,) the best mean S, −inf where no reference is left, and (G,) its position, −1 there.
+        best: (G,) the best mean S so far, −inf where there is none, changed in place.
+        index: (G,) its position, −1 where there is none, changed in place.
     """
-    best = np.full(len(groups), -np.inf)
-    index = np.full(len(groups), -1, np.int64)
-    for block in range(len(blocks)):
-        scores = _block_scores(blocks[block], queries)
+    for block in order:
+        scores, whole = _block_scores(blocks[block], queries, best)
         first = block * LANES
         for g in range(len(groups)):
-            for lane in range(min(LANES, len(names) - first)):
-                if scores[g, lane] > best[g] and names[first + lane] != groups[g]:
-                    best[g] = scores[g, lane]
-                    index[g] = first + lane
-    return best, index
+            for lane in range(min(LANES, len(places) - first)):
+                score, place = scores[g, lane], places[first + lane]
+                if not whole[g] >> (lane // HALF) & 1 or names[first + lane] == groups[g]:
+                    continue
+                if score > best[g] or (score == best[g] and place < index[g]):
+                    best[g], index[g] = score, place
