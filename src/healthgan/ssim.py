@@ -8,6 +8,8 @@ windows that lie wholly inside the image, and over the channels. The error is at
 """
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,15 +19,20 @@ from healthgan.errors import InputError
 
 MIN_RANGE, MAX_RANGE = 0.001, 65535.0
 _WINDOW = 7
+_GPU_WORK = 10**10  # pairs of pixels; starting a GPU takes as long as two cores do with so many
+_NVIDIA = Path("/proc/driver/nvidia/version")  # there where Linux has the driver
 
 Pixels = NDArray[np.uint8]
+_Codes = NDArray[np.int64]
+_Job = tuple[Pixels, Pixels, _Codes, NDArray[np.float64], _Codes, _Codes]
+_Found = tuple[_Codes, tuple[NDArray[np.float64], _Codes]]  # queries, the best value and reference of each
 
 
 def best_match(
     queries: Pixels,
     references: Pixels,
     data_range: Literal["query"] | float = "query",
-    device: Literal["auto", "cpu"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     query_groups: ArrayLike | None = None,
     reference_groups: ArrayLike | None = None,
     threads: int | None = None,
@@ -39,11 +46,12 @@ def best_match(
         references: (M, H, W) or (M, H, W, C) uint8, M ≥ 1.
         data_range: ``"query"`` for maximum − minimum of each query over all its channels (as the 2023 study
             had it), or one number from 0.001 to 65535, such as 255.
-        device: where to compute; ``"auto"`` is the CPU.
+        device: where to compute. ``"auto"`` is the CPU unless the work is large and there is an NVIDIA GPU that
+            PyTorch can use. The two may differ by 2e-6, and in which of two references that close they name.
         query_groups: (N,) integers or strings, such as patients. Pairs of equal group are left out.
         reference_groups: (M,) likewise; given with ``query_groups`` or not at all.
         threads: how many to use; by default one for each core that this process may use. The result does not
-            depend on it.
+            depend on it. Without meaning on a GPU.
 
     Returns:
         (N,) the highest structural similarity, −1 to 1, and (N,) the position of its reference, the lowest
@@ -63,21 +71,44 @@ def best_match(
         raise InputError("There are no references; at least one image is needed.")
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; 1 or more is needed.")
-    if device not in ("auto", "cpu"):
-        raise InputError(f"device is {device!r}; 'auto' and 'cpu' are allowed.")
+    on_gpu = _on_gpu(device, len(x) * y.size)
     ranges = _ranges(x, data_range)
     x_codes, y_codes = _codes(query_groups, reference_groups, len(x), len(y))
 
     usable = np.flatnonzero([image.min() != image.max() for image in x])
     score = np.full(len(x), np.nan, np.float32)
     index = np.full(len(x), -1, np.int64)
-    from healthgan._ssim_kernel.search import search  # Numba is slow to import, so only where it is needed
-
-    for members, (value, position) in search(x, y, usable, ranges, x_codes, y_codes, threads or _cores()):
+    job = (x, y, usable, ranges, x_codes, y_codes)
+    for members, (value, position) in _on_cuda(job) if on_gpu else _on_cpu(job, threads or _cores()):
         found = position >= 0
         score[members[found]] = np.minimum(value[found], 1.0)
         index[members[found]] = position[found]
     return score, index
+
+
+def _on_cpu(job: _Job, threads: int) -> Iterator[_Found]:
+    from healthgan._ssim_kernel import search  # it imports Numba, which is slow, so only where it is needed
+
+    return search.search(*job, threads)
+
+
+def _on_cuda(job: _Job) -> Iterator[_Found]:
+    from healthgan._ssim_kernel import gpu  # likewise PyTorch
+
+    return gpu.search(*job, "cuda")
+
+
+def _on_gpu(device: str, work: int) -> bool:
+    """Whether to use a GPU for so many pairs of pixels; PyTorch is imported only where there may be one."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device is {device!r}; 'auto', 'cpu' and 'cuda' are allowed.")
+    if device == "cpu" or (device == "auto" and (work < _GPU_WORK or not _NVIDIA.exists())):
+        return False
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but PyTorch finds no GPU that it can use. Give 'auto' or 'cpu'.")
+    return torch.cuda.is_available()
 
 
 def _cores() -> int:
