@@ -235,12 +235,14 @@ def _checkpoint(out: Path, trained_on: dict[str, Any], request: TrainRequest) ->
 
 
 def _training_facts(generator: "DiffusionGenerator | DcganGenerator") -> dict[str, Any]:
-    from healthgan.generators.diffusion import Diffusion
+    from healthgan.generators.presets import DiffusionGenerator
 
     facts: dict[str, Any] = {"settings": asdict(generator.settings)}
-    if isinstance(generator.trained, Diffusion):
+    if isinstance(generator, DiffusionGenerator):
         trained = generator.trained
+        assert trained is not None, "fit first"
         facts |= {"checkpoint": trained.chosen, "stopped": trained.stopped or None}
+        facts["trained_in"] = generator.trained_in
         facts["checks"] = [_without_nan(asdict(check)) for check in trained.checks]
     return facts
 

@@ -10,7 +10,7 @@ from safetensors.torch import save as to_bytes
 
 from healthgan.errors import InputError
 from healthgan.generators import fit_diffusion as module
-from healthgan.generators.diffusion import BLOCK, Diffusion, Settings, sample
+from healthgan.generators.diffusion import BLOCK, Diffusion, Settings, sample, trains_in
 from healthgan.generators.diffusion_state import held_out, restore, save, start
 from healthgan.generators.fit_diffusion import fit_diffusion
 from healthgan.generators.unet import UNet
@@ -263,3 +263,23 @@ def test_divergence_is_looked_for_now_and_then_and_named_by_its_step(monkeypatch
         assert (found.stopped, found.chosen, len(found.checks)) == ("diverged at step 13", 10, 1)
         assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())
     assert seen == [13, 16, 20]
+
+
+@pytest.mark.parametrize("built_in", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_bfloat16_is_used_where_it_is_built_in_and_not_switched_off(monkeypatch, built_in, asked) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: built_in)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    expected = torch.bfloat16 if built_in and asked else torch.float32
+    assert trains_in(replace(TINY, bfloat16=asked), CPU) == expected
+
+
+def test_training_in_bfloat16_comes_to_nearly_the_same_losses(monkeypatch) -> None:
+    """Its products have 8 bits: 0.4 % each, of which the mean over thousands of them keeps little."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    half, single = (train(settings=replace(TINY, bfloat16=asked)) for asked in (True, False))
+    assert not torch.equal(half.network.first.weight, single.network.first.weight)
+    assert half.network.first.weight.dtype == torch.float32
+    for one, other in zip(half.checks, single.checks, strict=True):
+        assert one.training == pytest.approx(other.training, rel=0.02)
+        assert one.heldout == pytest.approx(other.heldout, rel=0.02)

@@ -28,6 +28,8 @@ class Settings:
         unlabelled: share of the images that are shown as of no class, which steadies small classes.
         heldout: one in so many patients of every class is not trained on and picks the checkpoint.
         checks: how often a checkpoint is measured.
+        bfloat16: train in it where the processor has it: a third less time, and a held-out loss that differs by
+            less than 0.001 of itself, where seeds differ by 0.05 (docs/performance.md).
     """
 
     steps: int = 2400
@@ -39,6 +41,7 @@ class Settings:
     unlabelled: float = 0.1
     heldout: int = 8
     checks: int = 8
+    bfloat16: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,16 @@ class Diffusion:
     checks: tuple[Check, ...]
     chosen: int
     stopped: str
+
+
+def trains_in(settings: Settings, device: torch.device) -> torch.dtype:
+    """The type in which products are formed in training: bfloat16 where it is asked for and built in, else float32."""
+    if device.type == "cuda":
+        built_in = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        asked = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+        built_in = any(has is not None and has() for has in asked)
+    return torch.bfloat16 if settings.bfloat16 and built_in else torch.float32
 
 
 def scale(pixels: Tensor, mean: float) -> Tensor:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from healthgan.errors import InputError
 from healthgan.generators import edm
-from healthgan.generators.diffusion import BLOCK, Check, Diffusion, Settings, scale
+from healthgan.generators.diffusion import BLOCK, Check, Diffusion, Settings, scale, trains_in
 from healthgan.generators.diffusion_state import State, restore, save, start
 
 Progress = Callable[[int, dict[str, float]], None]
@@ -143,7 +143,9 @@ def _take_step(state: State) -> None:
     label[torch.rand(settings.batch, generator=rng) < settings.unlabelled] = len(state.shares)
     sigma = edm.noise_levels(settings.batch, rng, device)
     noise = torch.randn(clean.shape, generator=rng).to(device)
-    loss = edm.loss(state.network, clean, noise, sigma, label.to(device), state.spread).mean()
+    kind = trains_in(settings, device)
+    with torch.autocast(device.type, kind, enabled=kind != torch.float32):
+        loss = edm.loss(state.network, clean, noise, sigma, label.to(device), state.spread).mean()
     state.adam.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call] # PyTorch's own
     state.adam.step()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from healthgan.errors import InputError
 from healthgan.generators.dcgan import Generator
-from healthgan.generators.diffusion import Diffusion, Settings, sample
+from healthgan.generators.diffusion import Diffusion, Settings, sample, trains_in
 from healthgan.generators.fit_dcgan import fit_dcgan, render
 from healthgan.generators.fit_diffusion import fit_diffusion
 
@@ -67,6 +67,11 @@ class DiffusionGenerator:
         self.settings, self.seed, self.device = settings, seed, device
         self.checkpoint, self.checkpoint_seconds, self.progress = checkpoint, checkpoint_seconds, progress
         self.trained: Diffusion | None = None
+
+    @property
+    def trained_in(self) -> str:
+        """``bfloat16`` or ``float32``: the type in which products are formed in training here."""
+        return str(trains_in(self.settings, torch.device(self.device))).removeprefix("torch.")
 
     def fit(
         self,
