@@ -124,6 +124,18 @@ def test_the_group_of_the_best_is_left_out():
     check(images, images, "query", groups, groups)
 
 
+@pytest.mark.usefixtures("ordered")
+@pytest.mark.parametrize("others", [10, 20, 30])
+@pytest.mark.parametrize("seed", range(3))
+def test_of_more_copies_than_a_block_holds_the_first_is_named(others, seed):
+    """A block of copies alone is looked at before the one that holds some copies, the first ones, and others."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (1, 10, 10), dtype=np.uint8)
+    y = np.concatenate([np.repeat(x, 75, axis=0), rng.integers(0, 256, (others, 10, 10), dtype=np.uint8)])
+    places = rng.permutation(len(y))
+    np.testing.assert_array_equal(best_match(x, y[places])[1], np.flatnonzero(places < 75)[0])
+
+
 def test_many_queries_are_found_in_their_own_places():
     rng = np.random.default_rng(3)
     y = rng.integers(0, 256, (300, 9, 9), dtype=np.uint8)
