@@ -1,0 +1,137 @@
+"""What many trainings read from chance, prepared on the CPU some hundred steps at a time, beside the device's work."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from healthgan.classifiers.augment import DRAWS
+from healthgan.classifiers.draws import Drawn, batch_images, chunk_steps, draw, loss_weights
+from healthgan.classifiers.recipes import Phase
+from healthgan.classifiers.train import blend, rate
+from healthgan.keras_semantics import Dropout
+
+BETA1, BETA2 = 0.9, 0.999
+"""Adam's, as PyTorch has them."""
+_SPAN = 256
+"""Steps that are prepared at a time, at most."""
+_SPAN_BYTES = 1 << 26
+"""Of what is prepared at a time, about."""
+
+Block = dict[str, Tensor]
+"""What some steps S of E trainings need: index (S, E, B) int32, targets and weights (S, E, b, K), rates (S, E) and root
+(S,) of Adam; if any training wants it: alter (S, E, B, 7), other (S, E, b) int32, share (S, E, b), mask (S, E, B, D) uint8."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One training in its phase.
+
+    Attributes:
+        phase: the phase.
+        number: of the phase, from 0.
+        seed: of its recipe.
+        positions: (N,) where the images of its pool lie among those of all trainings.
+        dropout: that of its network, whose generator gives the masks.
+    """
+
+    phase: Phase
+    number: int
+    seed: int
+    positions: NDArray[np.int64]
+    dropout: Dropout | None
+
+
+class Feed:
+    """The blocks of a phase, for lanes whose phases have equal steps and shapes.
+
+    Args:
+        lanes: the trainings.
+        values: of an image.
+        width: of the dropout masks; 0 for none.
+        dtype: in which the trainings compute.
+        pin: whether blocks go to a CUDA device, which takes them faster from memory that stays where it is.
+    """
+
+    def __init__(
+        self, lanes: Sequence[Lane], values: int, width: int, dtype: torch.dtype, *, pin: bool
+    ) -> None:
+        phase = lanes[0].phase
+        self.lanes, self.width, self.dtype, self.pin = lanes, width, dtype, pin
+        self.steps, self.batch, self.labelled = phase.steps, batch_images(phase), phase.labelled
+        self.outputs, self.chunk = phase.targets.shape[1], chunk_steps(phase, values)
+        self.alters = any(not lane.phase.augmentation.none for lane in lanes)
+        self.mixes = any(lane.phase.mixup > 0 for lane in lanes)
+        one = sum(tensor.nbytes for tensor in self._empty(1).values())
+        self.span = self.chunk * max(1, min(_SPAN, self.steps, _SPAN_BYTES // one) // self.chunk)
+        self.bytes = 2 * self.span * one
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks of ``span`` steps, the last one with as many as are left; one is made while another is in use."""
+        made = self._made()
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(next, made, None)
+            while (block := coming.result()) is not None:
+                coming = thread.submit(next, made, None)
+                yield block
+
+    def _made(self) -> Iterator[Block]:
+        streams = [draw(lane.phase, lane.number, lane.seed, self.chunk) for lane in self.lanes]
+        for start in range(0, self.steps, self.span):
+            block = self._empty(min(self.span, self.steps - start))
+            self._schedule(block, start)
+            for row, (lane, stream) in enumerate(zip(self.lanes, streams, strict=True)):
+                for place in range(0, len(block["root"]), self.chunk):
+                    self._fill(block, place, row, lane, next(stream))
+                if self.width and lane.dropout is not None:
+                    for mask in block["mask"]:
+                        lane.dropout.draw(mask[row])
+            yield {name: tensor.pin_memory() for name, tensor in block.items()} if self.pin else block
+
+    def _empty(self, steps: int) -> Block:
+        place = steps, len(self.lanes)
+        block = {
+            "index": torch.empty(*place, self.batch, dtype=torch.int32),
+            "targets": torch.empty(*place, self.labelled, self.outputs, dtype=self.dtype),
+            "weights": torch.empty(*place, self.labelled, self.outputs, dtype=self.dtype),
+            "rates": torch.empty(place, dtype=self.dtype),
+            "root": torch.empty(steps, dtype=self.dtype),
+        }
+        if self.alters:
+            block["alter"] = torch.zeros(*place, self.batch, DRAWS)
+        if self.mixes:
+            rows = torch.arange(len(self.lanes), dtype=torch.int32)[:, None] * self.batch
+            itself = rows + torch.arange(self.labelled, dtype=torch.int32)
+            block["other"] = itself.repeat(steps, 1, 1)
+            block["share"] = torch.ones(*place, self.labelled)
+        if self.width:
+            block["mask"] = torch.empty(*place, self.batch, self.width, dtype=torch.uint8)
+        return block
+
+    def _schedule(self, block: Block, start: int) -> None:
+        """Adam's factors, with its corrections for averages that begin at zero (Kingma and Ba, 2015, algorithm 1)."""
+        steps = range(start, start + len(block["root"]))
+        rates = [rate(step, self.steps) / (1 - BETA1 ** (step + 1)) for step in steps]
+        highest = torch.tensor([lane.phase.learning_rate for lane in self.lanes], dtype=torch.float64)
+        block["rates"].copy_(-torch.tensor(rates, dtype=torch.float64)[:, None] * highest)
+        block["root"].copy_(
+            torch.tensor([(1 - BETA2 ** (step + 1)) ** -0.5 for step in steps], dtype=torch.float64)
+        )
+
+    def _fill(self, block: Block, place: int, row: int, lane: Lane, drawn: Drawn) -> None:
+        here = slice(place, place + len(drawn.index)), row
+        block["index"][here] = torch.from_numpy(lane.positions[drawn.index])
+        targets = drawn.targets.to(self.dtype)
+        if drawn.pairs is not None:
+            other, share = drawn.pairs
+            targets = blend(targets, other, share)
+            block["other"][here] = (other + row * self.batch).int()
+            block["share"][here] = share
+        if drawn.alter is not None:
+            block["alter"][here] = drawn.alter
+        block["weights"][here] = loss_weights(targets, lane.phase.class_weights[0])
+        block["targets"][here] = targets.nan_to_num(0.0)
