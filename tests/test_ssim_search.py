@@ -130,8 +130,11 @@ def test_the_group_of_the_best_is_left_out():
 def test_of_more_copies_than_a_block_holds_the_first_is_named(others, seed):
     """A block of copies alone is looked at before the one that holds some copies, the first ones, and others."""
     rng = np.random.default_rng(seed)
-    x = rng.integers(0, 256, (1, 10, 10), dtype=np.uint8)
-    y = np.concatenate([np.repeat(x, 75, axis=0), rng.integers(0, 256, (others, 10, 10), dtype=np.uint8)])
+    x = rng.integers(100, 150, (1, 14, 14), dtype=np.uint8)
+    away = rng.integers(20, 60, (1, 14, 14)) * np.where(np.arange(others) % 2, 1, -1)[:, None, None]
+    y = np.concatenate(
+        [np.repeat(x, 75, axis=0), np.uint8(x + away * (np.arange(196) % 3 - 1).reshape(14, 14))]
+    )
     places = rng.permutation(len(y))
     many = np.repeat(x, search.GROUP_SIZE, axis=0)  # so many that the references are not shared out
     np.testing.assert_array_equal(best_match(many, y[places], threads=1)[1], np.flatnonzero(places < 75)[0])
