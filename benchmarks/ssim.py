@@ -1,12 +1,15 @@
-"""Time ``healthgan.ssim.best_match`` against scikit-image's loop, side by side.
+"""Time ``healthgan.ssim.best_match`` against scikit-image's loop, side by side, and how its cost grows.
 
 Each round times both, one after the other: best_match over all pairs on ``--threads`` threads (one a core), and
 scikit-image's ``structural_similarity`` in a loop over a random sample of the same pairs. Load from other
 programs so falls on both, and the ratio is taken within the round. Also checked: that the sampled pairs have
-the same value. Cold start and peak memory are measured in processes of their own. Runs on Linux.
+the same value. How much best_match can leave out depends on the images, so it is timed on three kinds: low-pass
+noise (the figure to quote: it was chosen before anything was left out), chests of the phantom, and noise, where hardly
+anything can be left out. Cold start and peak memory are measured in processes of their own. Runs on Linux.
 
     python benchmarks/ssim.py                       # 12,000 × 1,950 images of 28×28
     python benchmarks/ssim.py --size 64 --queries 500 --references 500 --pairs 500
+    python benchmarks/ssim.py --device cuda         # on a GPU; scikit-image beside it on the CPU
 """
 
 import argparse
@@ -23,8 +26,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.stats import linregress
 from skimage.metrics import structural_similarity
 
+from healthgan.sources.phantom import Counts, phantom_images
 from healthgan.ssim import best_match
 
 Pixels = NDArray[np.uint8]
@@ -36,6 +41,15 @@ def smooth_images(seed: int, count: int, size: int) -> Pixels:
     field = gaussian_filter(noise, (0, size / 14, size / 14))
     low, high = field.min(axis=(1, 2), keepdims=True), field.max(axis=(1, 2), keepdims=True)
     return np.uint8(255 * (field - low) / (high - low))
+
+
+def chests(seed: int, count: int, size: int) -> Pixels:
+    """The phantom's cardiomegaly images, those of other patients for another seed."""
+    return phantom_images(Counts(0, count), size=size, seed=seed).pixels[..., 0]
+
+
+def noise_images(seed: int, count: int, size: int) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size), dtype=np.uint8)
 
 
 def scikit_image(x: Pixels, y: Pixels, pairs: NDArray[np.int64]) -> tuple[float, NDArray[np.float64]]:
@@ -73,8 +87,8 @@ def first_call_seconds() -> dict[str, float]:
         return {"cold": cold, "cached": in_own_process(code, NUMBA_CACHE_DIR=folder)}
 
 
-def extra_mib(queries: int, references: int, size: int, threads: int) -> float:
-    """Peak memory of one call beyond what the process held before it (images, libraries, kernel)."""
+def memory_mib(queries: int, references: int, size: int, threads: int | None) -> dict[str, float]:
+    """Peak memory of one call beyond what the process held before it (images, libraries, kernel), and in all."""
     code = f"""
 import numpy as np
 from pathlib import Path
@@ -87,13 +101,56 @@ def kib(field):
 rng = np.random.default_rng(0)
 x = rng.integers(0, 256, ({queries}, {size}, {size}), dtype=np.uint8)
 y = rng.integers(0, 256, ({references}, {size}, {size}), dtype=np.uint8)
-best_match(x[:1], y[:1], threads={threads})
+best_match(x[:1], y[:1], threads={threads}, device="cpu")
 Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts anew
 before = kib("VmRSS")
-best_match(x, y, threads={threads})
-print((kib("VmHWM") - before) / 1024)
+best_match(x, y, threads={threads}, device="cpu")
+print(PRINTED)
 """
-    return in_own_process(code)
+    return {
+        "beyond_the_images": in_own_process(code.replace("PRINTED", "(kib('VmHWM') - before) / 1024")),
+        "in_all": in_own_process(code.replace("PRINTED", "kib('VmHWM') / 1024")),
+    }
+
+
+def seconds(x: Pixels, y: Pixels, options: argparse.Namespace) -> tuple[float, float]:
+    """Wall time and processor time of one call."""
+    start, start_cpu = time.perf_counter(), time.process_time()
+    best_match(x, y, threads=options.threads, device=options.device)
+    return time.perf_counter() - start, time.process_time() - start_cpu
+
+
+def exponent(jobs: list[tuple[float, Pixels, Pixels]], options: argparse.Namespace) -> dict[str, float]:
+    """Fit b in seconds ~ amount^b over (amount, queries, references), by least squares in logarithms.
+
+    On the CPU seconds are the processor's, which other programs disturb less.
+    """
+    amounts, times = [], []
+    for _ in range(options.rounds):
+        for amount, x, y in jobs:
+            wall, cpu = seconds(x, y, options)
+            amounts.append(amount)
+            times.append(wall if options.device == "cuda" else cpu)
+    line = linregress(np.log(amounts), np.log(times))
+    return {
+        "exponent": float(line.slope),
+        "standard_error": float(line.stderr),
+        "n": len(times),
+        "from": min(amounts),
+        "to": max(amounts),
+    }
+
+
+def growth(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """How time grows with queries, with references and with the windows of an image."""
+    x, y = smooth_images(3, 8000, 28), smooth_images(4, 8000, 28)
+    doubled = (1000, 2000, 4000, 8000)
+    sizes = {size: (smooth_images(5, 512, size), smooth_images(6, 256, size)) for size in (28, 64, 128)}
+    return {
+        "queries": exponent([(n, x[:n], y[:1000]) for n in doubled], options),
+        "references": exponent([(n, x[:1000], y[:n]) for n in doubled], options),
+        "windows": exponent([((size - 6) ** 2, *images) for size, images in sizes.items()], options),
+    }
 
 
 def processor() -> str:
@@ -107,30 +164,44 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"n": len(values), "median": float(np.median(values)), "min": min(values), "max": max(values)}
 
 
-def compare(options: argparse.Namespace) -> dict[str, object]:
-    x = smooth_images(0, options.queries, options.size)
-    y = smooth_images(1, options.references, options.size)
-    best_match(x[:1], y[:1], threads=options.threads)  # compiles, or loads the compiled code
+def compare(x: Pixels, y: Pixels, options: argparse.Namespace) -> dict[str, object]:
+    """Both programs on the same images, ``options.rounds`` times."""
+    seconds(x[:1], y[:1], options)  # compiles, or loads the compiled code
     rng = np.random.default_rng(2)
-    ours, cpu, theirs, ratios, worst = [], [], [], [], 0.0
+    walls, ours, cpu, theirs, ratios, worst = [], [], [], [], [], 0.0
     for _ in range(options.rounds):
-        start, start_cpu = time.perf_counter(), time.process_time()
-        best_match(x, y, threads=options.threads)
-        ours.append((time.perf_counter() - start) / (len(x) * len(y)) * 1e6)
-        cpu.append((time.process_time() - start_cpu) / (len(x) * len(y)) * 1e6)
+        wall, used = seconds(x, y, options)
+        walls.append(wall)
+        ours.append(wall / (len(x) * len(y)) * 1e6)
+        cpu.append(used / (len(x) * len(y)) * 1e6)
         pairs = rng.integers(0, (len(x), len(y)), (options.pairs, 2))
-        seconds, values = scikit_image(x, y, pairs)
-        theirs.append(seconds * 1e6)
+        each, values = scikit_image(x, y, pairs)
+        theirs.append(each * 1e6)
         ratios.append(theirs[-1] / ours[-1])
         for (i, j), value in zip(pairs[:50], values, strict=False):
-            worst = max(worst, abs(float(best_match(x[i : i + 1], y[j : j + 1])[0][0]) - value))
+            score, _ = best_match(x[i : i + 1], y[j : j + 1], device=options.device)
+            worst = max(worst, abs(float(score[0]) - value))
     return {
+        "seconds": spread(walls),
         "best_match_us_per_pair": spread(ours),
         "best_match_cpu_us_per_pair": spread(cpu),
         "scikit_image_us_per_pair": spread(theirs),
         "times_faster": spread(ratios),
         "largest_difference": worst,
     }
+
+
+def hardware(options: argparse.Namespace) -> dict[str, object]:
+    found: dict[str, object] = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+    }
+    if options.device == "cuda":
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
 
 
 def main() -> None:
@@ -141,30 +212,34 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10_000, help="pairs of scikit-image's loop, a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
 
-    load = os.getloadavg()[0]
+    count, references, size = options.queries, options.references, options.size
     result: dict[str, object] = {
         "setting": vars(options),
-        "hardware": {"processor": processor(), "cores": os.cpu_count(), "load_before": load},
+        "hardware": hardware(options),
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("healthgan", "numba", "numpy", "scikit-image")},
-        **compare(options),
+        | {name: version(name) for name in ("healthgan", "numba", "numpy", "scikit-image", "torch")},
+        **compare(smooth_images(0, count, size), smooth_images(1, references, size), options),
+        "phantom": compare(chests(0, count, size), chests(1, references, size), options),
+        "noise": compare(noise_images(0, count, size), noise_images(1, references, size), options),
+        "growth": growth(options),
         "first_call_seconds": first_call_seconds(),
-        "extra_mib": {
-            f"{queries}x{references}": extra_mib(queries, references, options.size, options.threads)
-            for queries, references in (
-                (options.queries // 10, options.references),
-                (options.queries, options.references),
-                (options.queries // 10, options.references * 10),
-            )
+        "memory_mib": {
+            f"{n}x{m}": memory_mib(n, m, size, options.threads)
+            for n, m in ((count // 10, references), (count, references), (count // 10, references * 10))
         },
     }
     print(json.dumps(result, indent=2))
-    print(f"\n{'':34}{'n':>4}{'median':>12}{'min':>12}{'max':>12}")
-    for name, row in result.items():
-        if isinstance(row, dict) and "median" in row:
-            print(f"{name:34}{row['n']:>4}{row['median']:>12.3f}{row['min']:>12.3f}{row['max']:>12.3f}")
+    print(f"\n{'':42}{'n':>4}{'median':>12}{'min':>12}{'max':>12}")
+    rows = [("low-pass noise", result), ("phantom", result["phantom"]), ("noise", result["noise"])]
+    for kind, found in rows:
+        assert isinstance(found, dict)
+        for name, row in found.items():
+            if isinstance(row, dict) and "median" in row:
+                numbers = f"{row['n']:>4}{row['median']:>12.3f}{row['min']:>12.3f}{row['max']:>12.3f}"
+                print(f"{kind + ', ' + name:42}{numbers}")
 
 
 if __name__ == "__main__":
