@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from healthgan.executors import Job, Report, Result, Step, run_jobs
+from healthgan.executors import Job, Report, Result, Step, Together, run_jobs
 
 
 def work(context: Path, job: Job, report: Report) -> Result:
@@ -75,6 +75,43 @@ def test_a_failing_job_ends_the_whole(tmp_path) -> None:
     with pytest.raises(ValueError, match="this job fails"):
         list(run_jobs(jobs, set(), work, tmp_path, 1, ignore))
     assert "b" not in (tmp_path / "log").read_text().split()
+
+
+def work_many(context: Path, jobs: list[Job], report: Report) -> list[Result | FloatingPointError]:
+    """Note which jobs came together; a job may be told to fail."""
+    with (context / "log").open("a") as log:
+        log.write("together " + " ".join(job.key for job in jobs) + "\n")
+    report(Step(jobs[0].key, 1, 1, {}))
+    return [
+        FloatingPointError(f"{job.key} diverged") if job.parameters.get("wild") else {"time_seconds": 0.5}
+        for job in jobs
+    ]
+
+
+def test_jobs_of_a_kind_are_done_together_when_all_of_them_can_start(tmp_path) -> None:
+    fits = [job("f1", kind="fit"), job("f2", "a", kind="fit"), job("f3", "b", kind="fit")]
+    jobs = [job("a", seconds=0.2), job("b", "a"), job("c"), *fits]
+    records = list(run_jobs(jobs, {"f1"}, work, tmp_path, 2, ignore, Together("fit", work_many)))
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log[-1] == "together f2 f3"
+    assert sorted(record["key"] for record in records) == ["a", "b", "c", "f2", "f3"]
+    made = [record for record in records if record["kind"] == "fit"]
+    assert all(record["time_seconds"] == 0.5 and record["time_started"] > 0 for record in made)
+
+
+def test_no_more_than_so_many_come_together_and_one_lot_after_the_other(tmp_path) -> None:
+    jobs = [job(f"f{number}", kind="fit") for number in range(5)]
+    records = list(run_jobs(jobs, set(), work, tmp_path, 3, ignore, Together("fit", work_many, most=2)))
+    assert (tmp_path / "log").read_text().splitlines() == ["together f0 f1", "together f2 f3", "together f4"]
+    assert [record["key"] for record in records] == ["f0", "f1", "f2", "f3", "f4"]
+
+
+def test_one_that_fails_among_others_leaves_their_records(tmp_path) -> None:
+    jobs = [job("f0", kind="fit"), job("f1", kind="fit", wild=1), job("f2", kind="fit"), job("a", "f1")]
+    found = run_jobs(jobs, set(), work, tmp_path, 1, ignore, Together("fit", work_many))
+    assert [next(found)["key"], next(found)["key"]] == ["f0", "f2"]
+    with pytest.raises(FloatingPointError, match="f1 diverged"):
+        next(found)
 
 
 PARENT = """

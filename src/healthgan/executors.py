@@ -54,11 +54,36 @@ class Work(Protocol[Context]):
         """Do the job."""
 
 
+class WorkMany(Protocol[Context]):
+    """Does several jobs of a kind in one go."""
+
+    def __call__(
+        self, context: Context, jobs: list[Job], report: Report, /
+    ) -> "list[Result | FloatingPointError]":
+        """For each job its record, with ``time_seconds``, or the error that ended it alone."""
+
+
+@dataclass(frozen=True)
+class Together(Generic[Context]):
+    """Jobs of one kind that are done in one go, in one worker, once nothing that any of them needs is left to do.
+
+    Attributes:
+        kind: of the jobs.
+        work: a function of a module.
+        most: jobs in one go, so that a stop loses no more than these.
+    """
+
+    kind: str
+    work: "WorkMany[Context]"
+    most: int = 512
+
+
 @dataclass
 class _Worker(Generic[Context]):
     """What a worker process holds for all its jobs."""
 
     work: "Work[Context]"
+    many: "WorkMany[Context] | None"
     context: Context
     steps: "SimpleQueue[Step | None]"
 
@@ -67,13 +92,20 @@ _worker: "_Worker[Any] | None" = None
 
 
 def run_jobs(
-    jobs: list[Job], done: set[str], work: "Work[Context]", context: Context, workers: int, report: Report
+    jobs: list[Job],
+    done: set[str],
+    work: "Work[Context]",
+    context: Context,
+    workers: int,
+    report: Report,
+    together: "Together[Context] | None" = None,
 ) -> Iterator[Result]:
     """Run the jobs that are not done, each once what it needs is finished, in worker processes.
 
     Workers are started afresh (no fork), use one thread each, and end themselves when this process dies.
     Jobs start in the order of the list. Records come as jobs end. A job that fails ends the whole:
-    its exception is raised here and the jobs not yet started are dropped.
+    its exception is raised here and the jobs not yet started are dropped. Of jobs that were done together, the
+    records of those that did not fail come before it.
 
     Args:
         jobs: all of them; a job comes after the ones it needs.
@@ -82,6 +114,7 @@ def run_jobs(
         context: handed to every worker once; must pickle.
         workers: number of processes.
         report: called in this process as running jobs report steps.
+        together: which jobs are done in one go, and by what.
     """
     finished = set(done)
     waiting = [job for job in jobs if job.key not in finished]
@@ -91,17 +124,20 @@ def run_jobs(
     steps: SimpleQueue[Step | None] = process.SimpleQueue()
     listener = threading.Thread(target=_listen, args=(steps, report), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, (work, context, steps))
-    running: dict[Future[Result], str] = {}
+    many = None if together is None else together.work
+    given = (work, many, context, steps)
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, given)
+    running: dict[Future[list[Result | FloatingPointError]], list[Job]] = {}
     try:
         while waiting or running:
-            ready = [job for job in waiting if finished.issuperset(job.needs)][: workers - len(running)]
-            waiting = [job for job in waiting if job not in ready]
-            running |= {pool.submit(_do, job): job.key for job in ready}
+            for some in _ready(waiting, finished, list(running.values()), together)[: workers - len(running)]:
+                waiting = [job for job in waiting if job not in some]
+                joined = together is not None and some[0].kind == together.kind
+                running[pool.submit(_do_together if joined else _do, some)] = some
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
-                finished.add(running.pop(future))
-                yield future.result()
+                finished |= {job.key for job in running.pop(future)}
+                yield from _whole(future.result())
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in multiprocessing.active_children():
@@ -113,14 +149,45 @@ def run_jobs(
         listener.join()
 
 
+def _ready(
+    waiting: list[Job], finished: set[str], running: list[list[Job]], together: "Together[Any] | None"
+) -> list[list[Job]]:
+    """What can start now, in order: each job alone, but those that are done together."""
+    kind = None if together is None else together.kind
+    ready = [[job] for job in waiting if job.kind != kind and finished.issuperset(job.needs)]
+    joined = [job for job in waiting if job.kind == kind]
+    at_it = any(some[0].kind == kind for some in running)
+    if (
+        together is not None
+        and joined
+        and not at_it
+        and all(finished.issuperset(job.needs) for job in joined)
+    ):
+        ready.append(joined[: together.most])
+    return ready
+
+
+def _whole(results: list[Result | FloatingPointError]) -> Iterator[Result]:
+    """The records; then the first error is raised."""
+    yield from (result for result in results if not isinstance(result, FloatingPointError))
+    for result in results:
+        if isinstance(result, FloatingPointError):
+            raise result
+
+
 def _listen(steps: "SimpleQueue[Step | None]", report: Report) -> None:
     while (step := steps.get()) is not None:
         report(step)
 
 
-def _start_worker(work: "Work[Context]", context: Context, steps: "SimpleQueue[Step | None]") -> None:
+def _start_worker(
+    work: "Work[Context]",
+    many: "WorkMany[Context] | None",
+    context: Context,
+    steps: "SimpleQueue[Step | None]",
+) -> None:
     global _worker
-    _worker = _Worker(work, context, steps)
+    _worker = _Worker(work, many, context, steps)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent ends the workers
@@ -151,13 +218,30 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _do(job: Job) -> Result:
+def _do(jobs: list[Job]) -> list[Result | FloatingPointError]:
     assert _worker is not None
+    (job,) = jobs
     started = time.time()
     record = _worker.work(_worker.context, job, _worker.steps.put)
-    return record | {
-        "key": job.key,
-        "kind": job.kind,
-        "time_started": started,
-        "time_seconds": time.time() - started,
-    }
+    return [
+        record
+        | {
+            "key": job.key,
+            "kind": job.kind,
+            "time_started": started,
+            "time_seconds": time.time() - started,
+        }
+    ]
+
+
+def _do_together(jobs: list[Job]) -> list[Result | FloatingPointError]:
+    assert _worker is not None
+    assert _worker.many is not None
+    started = time.time()
+    results = _worker.many(_worker.context, jobs, _worker.steps.put)
+    return [
+        result
+        if isinstance(result, FloatingPointError)
+        else result | {"key": job.key, "kind": job.kind, "time_started": started}
+        for job, result in zip(jobs, results, strict=True)
+    ]

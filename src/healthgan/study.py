@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from healthgan.errors import InputError
-from healthgan.executors import Job, Report, run_jobs
+from healthgan.executors import Job, Report, Together, run_jobs
 from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.protocol import Control, Protocol, to_toml
@@ -22,6 +22,8 @@ from healthgan.splits import in_splits, keep_apart
 from healthgan.task import Task, check_rare, make_task, top_up
 
 ARMS = ("real", "generated", "control")
+TOGETHER_ON = {"cuda"}
+"""Devices on which all classifiers of a sound study are trained in one go; on a CPU that is no faster than workers are."""
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,14 @@ def _work(
     """The records of the jobs that are left, as they end."""
     from healthgan.jobs import Context, do_job
     from healthgan.sound.context import SoundContext
+    from healthgan.sound.fits import fit_many
     from healthgan.sound.jobs import do_sound_job
 
     jobs = list(study.jobs)
     if isinstance(study, SoundStudy):
         sound = SoundContext(study, folder, device, checkpoint_seconds)
-        yield from run_jobs(jobs, finished, do_sound_job, sound, workers, report)
+        together = Together("fit", fit_many) if device in TOGETHER_ON else None
+        yield from run_jobs(jobs, finished, do_sound_job, sound, workers, report, together)
         return
     context = Context(
         protocol=study.protocol,

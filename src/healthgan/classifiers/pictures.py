@@ -36,6 +36,8 @@ class Pictures:
         positions = self._count + np.arange(len(chosen))
         places[fresh] = self._count + which
         places[chosen] = positions
+        if not len(chosen):
+            return places
         self._parts.append(pixels[chosen])
         self._count += len(chosen)
         order = np.argsort(np.concatenate([self._sums, sums[chosen]]), kind="stable")
@@ -46,7 +48,8 @@ class Pictures:
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """(N, H, W, C), in the order in which they came."""
-        self._parts = [np.concatenate(self._parts)]
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
         return self._parts[0]
 
     def _found(self, sums: NDArray[np.uint64], pixels: NDArray[np.uint8]) -> NDArray[np.int64]:

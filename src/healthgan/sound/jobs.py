@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from healthgan.arms import Materials, NothingKeptError, Training, make_training, onward
-from healthgan.classifiers.recipes import digest
+from healthgan.arms import Materials, make_training
 from healthgan.classifiers.train import train
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.files import write_text
@@ -19,7 +18,6 @@ from healthgan.generators.interface import check_generated
 from healthgan.generators.measure import measure_generator
 from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
 from healthgan.generators.store import load_generator, save_generator
-from healthgan.images import Split
 from healthgan.jobs import save_npz, seed_for
 from healthgan.likeness import Band, Judged, calibrate, judge
 from healthgan.protocol_sound import BOTH_CLASSES
@@ -29,12 +27,12 @@ from healthgan.sound.context import (
     generator_file,
     held_against,
     kept_by,
-    materials_of,
     patients_known,
     pool_file,
     task_of,
     training_settings,
 )
+from healthgan.sound.fits import HELD_OUT, fit
 from healthgan.sound.plan import ONWARD
 from healthgan.task import Members, Task
 
@@ -43,7 +41,6 @@ REFERENCE, RARE = 0, 1
 
 QUALITY_STEPS, QUALITY_STAGES = 2000, 20
 """Steps of each classifier that measures fidelity, and how many stages that has, about."""
-HELD_OUT: tuple[Split, ...] = ("val", "test")
 JUDGES = 3
 """Classifiers that judge class faithfulness."""
 
@@ -224,64 +221,14 @@ def _truth(context: SoundContext, job: Job, report: Report) -> Result:
     return record | {"artifacts": context.folder.hashes([file])}
 
 
-def _fit(context: SoundContext, job: Job, report: Report) -> Result:
-    cell, arm, number = (job.parameters[name] for name in ("cell", "arm", "generator"))
-    record: Result = {**_place(job), "arm": arm, "generator": number, "seed": job.parameters["seed"]}
-    try:
-        training = _training(context, job)
-    except NothingKeptError as error:  # a finding about the generator, and no fault of the user's
-        return record | {"skipped": str(error), "artifacts": {}}
-    recipe = training.recipe
-    trained = train(
-        recipe,
-        training.pool,
-        torch.device(context.device),
-        lambda done: report(Step(job.key, done, recipe.steps, {})),
-    )
-    sets: dict[str, NDArray[np.uint8]] = {
-        str(split): _pictures(task_of(context, cell), split) for split in HELD_OUT
-    }
-    if context.study.external is not None and cell != ONWARD:
-        external = context.study.external
-        sets["external"] = np.concatenate([external.rares.pixels, external.references.pixels])
-    file = f"predictions/{job.key.replace('/', '-')}.npz"
-    save_npz(
-        context.folder.artifact(file), **{name: trained.predict(images) for name, images in sets.items()}
-    )
-    return record | {
-        "steps": recipe.steps,
-        "images": {"real": training.real, "synthetic": training.synthetic},
-        "training_digest": digest(recipe, training.pool),
-        "weights_digest": trained.digest,
-        "artifacts": context.folder.hashes([file]),
-    }
-
-
-def _training(context: SoundContext, job: Job) -> Training:
-    """The recipe of a fit with its images."""
-    cell, arm, number = (job.parameters[name] for name in ("cell", "arm", "generator"))
-    settings, seed = training_settings(context.protocol), seed_for(context.seed, job.key)
-    if cell != ONWARD:
-        return make_training(arm, materials_of(context, cell, arm, number), settings, seed)
-    second = task_of(context, ONWARD)
-    reals = Materials(second.rares["train"].pixels, second.references["train"].pixels)
-    first = materials_of(context, "main", "real" if arm == "scratch" else arm, number)
-    return onward(None if arm == "scratch" else arm, first, reals, settings, seed)
-
-
 WORK: dict[str, Callable[[SoundContext, Job, Report], Result]] = {
     "generator": _generator,
     "band": _band,
     "pool": _pool,
     "quality": _quality,
     "truth": _truth,
-    "fit": _fit,
+    "fit": fit,
 }
-
-
-def _pictures(task: Task, split: Split) -> NDArray[np.uint8]:
-    """All images of a split, rare ones first, as in the truth."""
-    return np.concatenate([task.rares[split].pixels, task.references[split].pixels])
 
 
 def _place(job: Job) -> Result:
