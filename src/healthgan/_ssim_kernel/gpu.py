@@ -1,7 +1,7 @@
 """The search of :mod:`healthgan.ssim` on a GPU, in plain PyTorch.
 
-Terms and notation are those of :mod:`healthgan._ssim_kernel.blocks`. With the windows' rounded means a and b taken
-from their pixels, and q = A − 49 a and r = B − 49 b, |q|, |r| ≤ 24,
+Terms and notation are those of :mod:`healthgan._ssim_kernel.blocks`. With the windows' rounded means a and b
+taken from their pixels, q = A − 49 a and r = B − 49 b, |q|, |r| ≤ 24,
 
     K = 49 Σ (x − a)(y − b) − q r,
 
@@ -9,12 +9,12 @@ and Σ (x − a)(y − b) of all pairs of one window is a matrix product with 49
 queries and blocks of references are taken at a time, so that never more than ``ELEMENTS`` windows of pairs are
 held, however many images there are.
 
-**Error.** The factors of the matrix product are whole numbers to 255, exact in float32, TF32 and bfloat16
-alike, and so are its sums, below 2²², in float32 in any order: PyTorch's setting for the precision of matrix products does not
-matter. In units of u = 2⁻²⁴ the four factors of S are off by 3 (2AB + c1), 4.1 (98 Σ… − 2qr + c2), 2 and 2, their
-products and quotient by 1 each, four windows added in float32 by 2; all further sums are float64. With 0.5 u for the result's
-own rounding: 16.6 u = 9.9e-7 at worst. What is done to an element does not depend on its place, so equal references get
-equal scores, and the lowest index is looked for.
+**Error.** The factors of the matrix product are whole numbers to 255, exact in float32, TF32 and bfloat16 alike,
+and its sums are below 2²², exact in float32 in any order: PyTorch's setting for the precision of matrix products
+does not matter. In units of u = 2⁻²⁴ the four factors of S are off by 3 (2AB + c1), 4.1 (98 Σ… − 2qr + c2), 2 and
+2, their products and quotient by 1 each, four windows added in float32 by 2; all further sums are float64. With
+0.5 u for the result's own rounding: 16.6 u = 9.9e-7 at worst. What is done to an element does not depend on its
+place, so equal references get equal scores, and the lowest index is looked for.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The search of :mod:`healthgan.ssim` on the CPU: what is compared with what, in which order, by which thread.
 
-The memory taken grows with the number of queries by 0.03 KiB a query (their order, the best of each, the mean
-description of each group) and with the number of references not at all: they are laid out for the kernel a
+The memory taken grows with the number of queries by about 0.1 KiB a query (their order, the best of each, what
+each group looks like) and with the number of references not at all: they are laid out for the kernel a
 bounded number at a time.
 """
 
@@ -20,7 +20,7 @@ from healthgan._ssim_kernel.row import LANES
 CHUNK_BYTES = 16 << 20  # references laid out for the kernel at a time
 GROUP_BYTES = 16 << 20  # what a thread keeps of the queries it works on
 GROUP_SIZE = 32  # queries at a time at most: enough to share the work done once a reference
-ORDER_FROM = 256  # queries from which on it pays to put the references in order
+ORDER_FROM = 512  # queries from which on it pays to put the references in order (docs/log.md)
 
 Pixels = NDArray[np.uint8]
 Whole = NDArray[np.int64]
@@ -99,7 +99,7 @@ def _groups(x: Pixels, usable: Whole, size: int, blocks: looks.Floats | None) ->
     order, near = usable, np.empty(0, np.int64)
     if blocks is not None:
         pieces = [usable[start : start + 1024] for start in range(0, len(usable), 1024)]
-        near = np.concatenate([(looks.describe(x[piece]) @ blocks.T).argmax(axis=1) for piece in pieces])
+        near = np.concatenate([looks.nearest(looks.describe(x[piece]), blocks) for piece in pieces])
         alike = np.argsort(near, kind="stable")
         order, near = usable[alike], near[alike]
     groups = []
