@@ -26,7 +26,17 @@ LAYERS: list[set[str]] = [
 ]
 """A module may import from its own layer and from those above it in this list."""
 
-ASIDE = {"protocol", "protocol_sound", "run", "executors", "statistics", "report", "progress", "terminal"}
+ASIDE = {
+    "protocol",
+    "protocol_sound",
+    "run",
+    "executors",
+    "sharing",
+    "statistics",
+    "report",
+    "progress",
+    "terminal",
+}
 """Import no stage; study and the command line import them."""
 
 STAGES = set().union(*LAYERS[1:-4]) - {"scores"}

@@ -4,14 +4,19 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
+
+from healthgan.sharing import Shared, received, share
 
 Result = dict[str, Any]
 
@@ -99,6 +104,7 @@ def run_jobs(
     workers: int,
     report: Report,
     together: "Together[Context] | None" = None,
+    scratch: Path | None = None,
 ) -> Iterator[Result]:
     """Run the jobs that are not done, each once what it needs is finished, in worker processes.
 
@@ -111,10 +117,12 @@ def run_jobs(
         jobs: all of them; a job comes after the ones it needs.
         done: keys of jobs that are finished already.
         work: a function of a module, so that a worker can import it.
-        context: handed to every worker once; must pickle.
+        context: handed to every worker; must pickle.
         workers: number of processes.
         report: called in this process as running jobs report steps.
         together: which jobs are done in one go, and by what.
+        scratch: a folder for a file with the context's arrays, which all workers read in one place in memory; None: the
+            system's folder for temporary files. The file is removed at the end.
     """
     finished = set(done)
     waiting = [job for job in jobs if job.key not in finished]
@@ -125,7 +133,8 @@ def run_jobs(
     listener = threading.Thread(target=_listen, args=(steps, report), daemon=True)
     listener.start()
     many = None if together is None else together.work
-    given = (work, many, context, steps)
+    file = (scratch or Path(tempfile.gettempdir())) / f".context.{uuid.uuid4().hex}.part"
+    given = (work, many, share(context, file), steps)
     pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, given)
     running: dict[Future[list[Result | FloatingPointError]], list[Job]] = {}
     try:
@@ -145,6 +154,7 @@ def run_jobs(
         raise
     finally:
         pool.shutdown()
+        file.unlink(missing_ok=True)
         steps.put(None)
         listener.join()
 
@@ -183,11 +193,11 @@ def _listen(steps: "SimpleQueue[Step | None]", report: Report) -> None:
 def _start_worker(
     work: "Work[Context]",
     many: "WorkMany[Context] | None",
-    context: Context,
+    shared: Shared,
     steps: "SimpleQueue[Step | None]",
 ) -> None:
     global _worker
-    _worker = _Worker(work, many, context, steps)
+    _worker = _Worker(work, many, received(shared), steps)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent ends the workers

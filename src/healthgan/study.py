@@ -195,7 +195,7 @@ def _work(
     if isinstance(study, SoundStudy):
         sound = SoundContext(study, folder, device, checkpoint_seconds)
         together = Together("fit", fit_many) if device in TOGETHER_ON else None
-        yield from run_jobs(jobs, finished, do_sound_job, sound, workers, report, together)
+        yield from run_jobs(jobs, finished, do_sound_job, sound, workers, report, together, folder.path)
         return
     context = Context(
         protocol=study.protocol,
@@ -209,7 +209,7 @@ def _work(
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
     )
-    yield from run_jobs(jobs, finished, do_job, context, workers, report)
+    yield from run_jobs(jobs, finished, do_job, context, workers, report, scratch=folder.path)
 
 
 def settings_toml(study: Study | SoundStudy) -> str:

@@ -29,7 +29,7 @@ class Settings:
         heldout: one in so many patients of every class is not trained on and picks the checkpoint.
         checks: how often a checkpoint is measured.
         bfloat16: train in it where the processor has it: a third less time, and a held-out loss that differs by
-            less than 0.001 of itself, where seeds differ by 0.05 (docs/performance.md).
+            less than 0.002 of itself, where seeds differ by 0.06 (docs/performance.md).
     """
 
     steps: int = 2400
