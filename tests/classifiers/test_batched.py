@@ -403,12 +403,15 @@ def test_images_whose_sums_collide_are_told_apart(monkeypatch):
         assert np.array_equal(pictures.pixels[places], some)
 
 
+def dropping(seed):
+    return networks.Dropout(0.5, torch.Generator().manual_seed(seed)).train()
+
+
 def test_blocks_hold_what_the_single_form_draws(monkeypatch):
     """Index, targets and factors of Adam of every step, whatever the length of a block; dropout as a network draws it."""
     monkeypatch.setattr(feed, "_SPAN", 32)
-    masks = networks.Dropout(0.5, torch.Generator().manual_seed(3))
     lanes = [
-        feed.Lane(phase(50, mixup=alpha), 1, seed, np.arange(60) + 100, masks)
+        feed.Lane(phase(50, mixup=alpha), 1, seed, np.arange(60) + 100, dropping(seed))
         for seed, alpha in ((4, 0.5), (5, 0.0))
     ]
     made = feed.Feed(lanes, 144, 64, torch.float32, pin=False)
@@ -419,6 +422,9 @@ def test_blocks_hold_what_the_single_form_draws(monkeypatch):
         drawn = list(draw(lane.phase, 1, lane.seed, chunk_steps(lane.phase, 144)))
         index = np.concatenate([one.index for one in drawn])
         assert np.array_equal(whole["index"][:, row].numpy(), index + 100)
+        again = dropping(lane.seed)
+        for step in range(50):
+            assert torch.equal(whole["mask"][step, row].float() * 2, again(torch.ones(8, 64)))
     assert torch.equal(whole["targets"][:, 1], torch.from_numpy(TARGETS)[index[:, :8]])
     assert torch.equal(whole["other"][:, 1], torch.arange(8, 16, dtype=torch.int32).expand(50, 8))
     assert bool((whole["share"][:, 1] == 1).all())
@@ -426,10 +432,6 @@ def test_blocks_hold_what_the_single_form_draws(monkeypatch):
     np.testing.assert_allclose(whole["root"], 1 / np.sqrt(1 - 0.999**steps), rtol=1e-6)
     expected = [-1e-3 * single.rate(step, 50) / (1 - 0.9 ** (step + 1)) for step in range(50)]
     np.testing.assert_allclose(whole["rates"][:, 0], expected, rtol=1e-6)
-    again = networks.Dropout(0.5, torch.Generator().manual_seed(3)).train()
-    ones = torch.ones(8, 64)
-    assert torch.equal(whole["mask"][0, 0].float() * 2, again(ones))
-    assert torch.equal(whole["mask"][1, 0].float() * 2, again(ones))
 
 
 def test_adam_is_pytorchs():

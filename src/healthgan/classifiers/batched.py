@@ -1,6 +1,7 @@
 """Train many classifiers at once: one program for all recipes of equal shape, and to rounding what each gives alone."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,13 +106,11 @@ class _Group:
         while len(found) < len(self.members):
             some = self.members[len(found) : len(found) + size]
             before = len(found) * some[0].recipe.steps
-            try:
+            with suppress(torch.OutOfMemoryError) if size > 1 else nullcontext():
                 found += self._together(some, pool, _beyond(told, before, len(some)))
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-                size = -(-size // 2)
-                torch.cuda.empty_cache()
+                continue
+            size = -(-size // 2)
+            torch.cuda.empty_cache()  # now that the error, and what its frames held, is gone
         return found
 
     def _can_be_stacked(self) -> bool:

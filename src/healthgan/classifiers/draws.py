@@ -64,7 +64,7 @@ def draw(phase: Phase, number: int, seed: int, chunk: int) -> Iterator[Drawn]:
     mixing = np.random.default_rng((seed, 2, number))
     altering = torch.Generator().manual_seed(seed_of(seed, 3, number))
     odds = [None if part.weight is None else np.cumsum(part.weight) for part in parts]
-    labels = torch.from_numpy(phase.targets)
+    labels, none = torch.from_numpy(phase.targets), phase.augmentation.none
     for start in range(0, phase.steps, chunk):
         steps = min(chunk, phase.steps - start)
         chosen = []
@@ -76,7 +76,6 @@ def draw(phase: Phase, number: int, seed: int, chunk: int) -> Iterator[Drawn]:
                 place = np.searchsorted(summed, uniform * summed[-1], side="right")
             chosen.append(part.index[place])
         index = np.concatenate(chosen, axis=1)
-        none = phase.augmentation.none
         yield Drawn(
             index,
             labels[torch.from_numpy(index[:, : phase.labelled])],

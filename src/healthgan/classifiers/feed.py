@@ -1,8 +1,10 @@
 """What many trainings read from chance, prepared on the CPU some hundred steps at a time, beside the device's work."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from healthgan.keras_semantics import Dropout
 
 BETA1, BETA2 = 0.9, 0.999
 """Adam's, as PyTorch has them."""
+_THREADS = 8
+"""That draw; most of a draw happens outside Python's lock."""
 _SPAN = 256
 """Steps that are prepared at a time, at most."""
 _SPAN_BYTES = 1 << 26
@@ -81,16 +85,14 @@ class Feed:
 
     def _made(self) -> Iterator[Block]:
         streams = [draw(lane.phase, lane.number, lane.seed, self.chunk) for lane in self.lanes]
-        for start in range(0, self.steps, self.span):
-            block = self._empty(min(self.span, self.steps - start))
-            self._schedule(block, start)
-            for row, (lane, stream) in enumerate(zip(self.lanes, streams, strict=True)):
-                for place in range(0, len(block["root"]), self.chunk):
-                    self._fill(block, place, row, lane, next(stream))
-                if self.width and lane.dropout is not None:
-                    for mask in block["mask"]:
-                        lane.dropout.draw(mask[row])
-            yield {name: tensor.pin_memory() for name, tensor in block.items()} if self.pin else block
+        rows = range(len(self.lanes))
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+            for start in range(0, self.steps, self.span):
+                block = self._empty(min(self.span, self.steps - start))
+                self._schedule(block, start)
+                for _ in threads.map(partial(self._fill, block), rows, self.lanes, streams):
+                    pass  # an error in a thread is raised here
+                yield {name: tensor.pin_memory() for name, tensor in block.items()} if self.pin else block
 
     def _empty(self, steps: int) -> Block:
         place = steps, len(self.lanes)
@@ -122,7 +124,15 @@ class Feed:
             torch.tensor([(1 - BETA2 ** (step + 1)) ** -0.5 for step in steps], dtype=torch.float64)
         )
 
-    def _fill(self, block: Block, place: int, row: int, lane: Lane, drawn: Drawn) -> None:
+    def _fill(self, block: Block, row: int, lane: Lane, stream: Iterator[Drawn]) -> None:
+        """The row of one training in a block."""
+        for place in range(0, len(block["root"]), self.chunk):
+            self._put(block, place, row, lane, next(stream))
+        if self.width and lane.dropout is not None:
+            for mask in block["mask"]:
+                lane.dropout.draw(mask[row])
+
+    def _put(self, block: Block, place: int, row: int, lane: Lane, drawn: Drawn) -> None:
         here = slice(place, place + len(drawn.index)), row
         block["index"][here] = torch.from_numpy(lane.positions[drawn.index])
         targets = drawn.targets.to(self.dtype)
