@@ -172,3 +172,10 @@ def test_an_external_set_without_a_class_is_refused(collection: Collection) -> N
     outside = replace(collection, splits={"train": normal})
     with pytest.raises(InputError, match="no image of 'cardiomegaly'"):
         external_members(outside, "cardiomegaly", "normal")
+
+
+def test_against_all_the_rest_no_image_is_another_finding(findings: Collection) -> None:
+    """The reference class holds them all: the arm would call the same image a finding and none."""
+    classes, cell = Classes("a", "rest", None, 0), Cell("main", "main")
+    task = cell_task(findings, classes, DESIGN, cell)
+    assert other_findings(findings, task, cell, classes, DESIGN) is None

@@ -11,7 +11,7 @@ from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet, Split
 from healthgan.protocol_sound import Curve, Design
 from healthgan.splits import stratified_folds, together
-from healthgan.task import Members, Task, make_task
+from healthgan.task import REST, Members, Task, make_task
 
 VALIDATION_FOLDS = 8
 """In a cross-validation, one in so many of the images outside the test fold is held out for validation."""
@@ -168,8 +168,11 @@ def other_findings(
     """Training images that are neither rare nor reference, and their labels without the rare class.
 
     Returns:
-        (N, H, W, C) uint8 and (N, K) float32; None where there are none.
+        (N, H, W, C) uint8 and (N, K) float32; None where there are none, as where the reference is all the rest: its
+        images would be taught as findings and as none at once.
     """
+    if task.reference == REST:
+        return None
     if cell.kind == "fold":
         assert cell.repeat is not None
         assert cell.fold is not None
