@@ -68,6 +68,16 @@ def test_who_writes_to_an_array_writes_to_a_copy(tmp_path) -> None:
     assert np.array_equal(other.images, before)
 
 
+def test_a_file_that_could_not_be_finished_does_not_stay(tmp_path, monkeypatch) -> None:
+    def full(self: Path, mode: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        share(context(tmp_path), tmp_path / "arrays")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_large_arrays_there_is_no_file(tmp_path) -> None:
     shared = share({"few": np.arange(4), "text": "x"}, tmp_path / "arrays")
     assert shared.file is None

@@ -129,12 +129,12 @@ def run_jobs(
     if not waiting:
         return
     process = multiprocessing.get_context("spawn")
+    file = (scratch or Path(tempfile.gettempdir())) / f".context.{uuid.uuid4().hex}.part"
+    shared = share(context, file)
     steps: SimpleQueue[Step | None] = process.SimpleQueue()
     listener = threading.Thread(target=_listen, args=(steps, report), daemon=True)
     listener.start()
-    many = None if together is None else together.work
-    file = (scratch or Path(tempfile.gettempdir())) / f".context.{uuid.uuid4().hex}.part"
-    given = (work, many, share(context, file), steps)
+    given = (work, None if together is None else together.work, shared, steps)
     pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, given)
     running: dict[Future[list[Result | FloatingPointError]], list[Job]] = {}
     try:

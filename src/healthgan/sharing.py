@@ -2,6 +2,7 @@
 
 import mmap
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,23 @@ def share(value: object, file: Path) -> Shared:
     rest = pickle.dumps(value, protocol=5, buffer_callback=keep)
     if not large:
         return Shared(rest, (), None)
-    places, end = [], 0
+    try:
+        return Shared(rest, tuple(_written(large, file)), file)
+    except BaseException:  # a full disk, an impatient user: no half file stays
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _written(large: list[memoryview], file: Path) -> Iterator[tuple[int, int]]:
+    """Write one array after the other; where each begins, and its length."""
+    end = 0
     file.touch(mode=0o600, exist_ok=False)
     with file.open("r+b") as opened:
         for view in large:
             opened.seek(end)
             opened.write(view)
-            places.append((end, view.nbytes))
+            yield end, view.nbytes
             end += -(-view.nbytes // _ALIGNED) * _ALIGNED
-    return Shared(rest, tuple(places), file)
 
 
 def received(shared: Shared) -> Any:  # noqa: ANN401 # whatever was shared

@@ -10,13 +10,7 @@ CPU = torch.device("cpu")
 PLAIN = Recipe(scale_pixels=False, learning_rate=1e-3, batch=32)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """The same bits are promised on one thread only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def silent(epoch):

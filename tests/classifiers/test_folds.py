@@ -13,13 +13,7 @@ RECIPE = Recipe(scale_pixels=True, learning_rate=1e-3, batch=16)
 EPOCHS, SEED = 2, 7
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """The same bits are promised on one thread only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def examples(count=48):

@@ -85,6 +85,7 @@ def _generator(context: SoundContext, job: Job, report: Report) -> Result:
         "images": {"rare": len(reals[1]), "reference": len(reals[0])},
         "chosen": generator.trained.chosen,
         "stopped": generator.trained.stopped or None,
+        "trained_in": generator.trained_in,
         "checks": checks,
         "artifacts": context.folder.hashes([name]),
     }
