@@ -2,6 +2,8 @@
 
     python benchmarks/honesty.py [--studies 1000] [--seed 0] [--json FILE]
 
+FILE keeps what is done as each part ends; the same command goes on from there.
+
 Null: no arm differs. How often is one said to help or to hurt, and do the intervals hold the truth?
 Power: one synthetic arm is 0.03 AUROC better. How large a test set finds it in 80 % of studies?
 Cross-validation: the same as null, over splits that share their images.
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from healthgan.files import write_text
 from healthgan.statistics import Point, Verdict, exchange_rates
 from healthgan.statistics.comparison import compare_pairs, design_of
 from healthgan.statistics.cross_validation import compare_splits, mean_aurocs
@@ -205,7 +208,7 @@ def plan(count: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
 
 
 def show(title: str, found: dict[str, Any], indent: int = 0) -> None:
-    print(f"{'  ' * indent}{title}")
+    print(f"{'  ' * indent}{title}", flush=True)
     for name, value in found.items():
         lead = "  " * (indent + 1)
         if isinstance(value, dict) and "share" in value and "low" in value:
@@ -232,20 +235,39 @@ def main() -> None:
     )
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="keep the results here, and go on from them")
     options = parser.parse_args()
-    found: dict[str, Any] = {}
-    start = time.process_time()
+    asked = {"studies": options.studies, "seed": options.seed}
+    found = kept(options.json, asked)
     for title, work in plan(options.studies, options.seed).items():
-        began = time.process_time()
-        found[title] = work()
-        show(f"{title} ({time.process_time() - began:.0f} processor seconds)", found[title])
+        if title not in found:
+            began = time.process_time()
+            found[title] = work()
+            found[title]["processor seconds"] = time.process_time() - began
+            if options.json:
+                keep(options.json, asked, found)
+        show(title, found[title])
+    seconds = sum(part["processor seconds"] for part in found.values())
     print(
-        f"{time.process_time() - start:.0f} processor seconds, NumPy {np.__version__}, {platform.processor() or platform.machine()}"
+        f"{seconds:.0f} processor seconds, NumPy {np.__version__}, {platform.processor() or platform.machine()}"
     )
-    if options.json:
-        worlds = {"usual": asdict(USUAL), "restless": asdict(RESTLESS)}
-        options.json.write_text(json.dumps({"worlds": worlds, "found": found}, indent=1))
+
+
+def kept(file: Path | None, asked: dict[str, int]) -> dict[str, Any]:
+    """The parts that a run with the same options has done."""
+    if file is None or not file.exists():
+        return {}
+    before = json.loads(file.read_text("utf-8"))
+    if before["asked"] != asked:
+        raise SystemExit(f"{file} is of {before['asked']}, not of {asked}. Name another file.")
+    found: dict[str, Any] = before["found"]
+    return found
+
+
+def keep(file: Path, asked: dict[str, int], found: dict[str, Any]) -> None:
+    """Write all that is done so far."""
+    worlds = {"usual": asdict(USUAL), "restless": asdict(RESTLESS)}
+    write_text(file, json.dumps({"asked": asked, "worlds": worlds, "found": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -131,3 +131,12 @@ def test_the_benchmark_runs(tmp_path, monkeypatch, capsys) -> None:
     found = json.loads(out.read_text())["found"]
     assert len(found) == 11
     assert "processor seconds" in capsys.readouterr().out
+    left = dict(list(found.items())[:-1])
+    out.write_text(json.dumps(json.loads(out.read_text()) | {"found": left}))
+    runpy.run_path(str(BENCHMARK), run_name="__main__")
+    again = json.loads(out.read_text())["found"]
+    assert {title: again[title] for title in left} == left, "parts that were done are not done again"
+    assert again.keys() == found.keys()
+    monkeypatch.setattr(sys, "argv", [str(BENCHMARK), "--studies", "5", "--json", str(out)])
+    with pytest.raises(SystemExit, match="Name another file"):
+        runpy.run_path(str(BENCHMARK), run_name="__main__")
