@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.protocol import load_protocol
 from healthgan.protocol_sound import Sound
 from healthgan.report import build

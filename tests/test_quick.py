@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.protocol import Protocol, load_protocol
 from healthgan.run import RunFolder
 

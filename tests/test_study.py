@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import tiny_protocol, write_blobs
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.protocol import load_protocol, to_toml
 from healthgan.run import RunFolder, without_times
@@ -18,7 +18,7 @@ from healthgan.run import RunFolder, without_times
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from healthgan import study
+from healthgan import studies
 from healthgan.protocol import load_protocol
 
 source, protocol, out, event = sys.argv[1:5]
@@ -28,8 +28,8 @@ def happened(what):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    prepared = study.prepare(study.Request(source, load_protocol(protocol)))
-    study.run(prepared, Path(out), device="cpu", workers=2,
+    prepared = studies.prepare(studies.Request(source, load_protocol(protocol)))
+    studies.run(prepared, Path(out), device="cpu", workers=2,
               report=lambda step: happened(f"{step.key} at {step.done}"),
               on_record=lambda record: happened(f"{record['key']} done"), checkpoint_seconds=0)
 """

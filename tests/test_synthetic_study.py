@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import betabinom
 
 from conftest import tiny_protocol, write_blobs
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.exports import export, make_card
 from healthgan.generate import TrainRequest, training_task
@@ -33,7 +33,7 @@ PROTOCOL = tiny_protocol(likeness={"floors": (0.0, 0.999)}, classifier={"epochs"
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from healthgan import study
+from healthgan import studies
 from healthgan.protocol import load_protocol
 
 source, protocol, synthetic, out, event = sys.argv[1:]
@@ -43,8 +43,8 @@ def happened(what):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    prepared = study.prepare(study.Request(source, load_protocol(protocol), synthetic=synthetic))
-    study.run(prepared, Path(out), device="cpu", workers=1,
+    prepared = studies.prepare(studies.Request(source, load_protocol(protocol), synthetic=synthetic))
+    studies.run(prepared, Path(out), device="cpu", workers=1,
               report=lambda step: happened(f"{step.key} at {step.done}"), on_record=lambda _: None)
 """
 

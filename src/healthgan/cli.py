@@ -17,7 +17,7 @@ from healthgan.errors import InputError
 
 if TYPE_CHECKING:
     from healthgan.sound.prepare import SoundStudy
-    from healthgan.study import Study
+    from healthgan.studies import Study
 
 app = typer.Typer(
     help="Do synthetic images help a rare class, by how much, and are they safe to use?",
@@ -86,7 +86,7 @@ def study(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Run a study, or go on with one that was stopped, and write its report."""
-    from healthgan import study as studies
+    from healthgan import studies
     from healthgan.protocol import load_protocol
 
     request = studies.Request(

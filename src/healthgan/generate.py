@@ -13,7 +13,7 @@ from healthgan.executors import Report, Step, keep_freed_memory
 from healthgan.generators.interface import LABELS
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
-from healthgan.study import choose_device
+from healthgan.studies import choose_device
 from healthgan.task import Task, check_rare, make_task
 
 if TYPE_CHECKING:

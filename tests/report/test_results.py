@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fake_run import ACCEPTED, FLOORS, REAL, ROOM, TEST, paper, write_run
 
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.report import build
 from healthgan.report.comparison import compare

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.executors import Job, Step
 from healthgan.protocol import load_protocol
 from healthgan.protocol_sound import Onward, Sound

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from healthgan import study as studies
+from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.executors import Job
 from healthgan.generators import presets
