@@ -77,6 +77,51 @@ def test_a_failing_job_ends_the_whole(tmp_path) -> None:
     assert "b" not in (tmp_path / "log").read_text().split()
 
 
+def chatter(context: Path, job: Job, report: Report) -> Result:
+    """Report without end."""
+    (context / job.key).touch()
+    while True:
+        report(Step(job.key, 1, 2, {}))
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_executors import chatter, ignore, job, run_jobs
+if __name__ == "__main__":
+    try:
+        list(run_jobs([job("a"), job("b")], set(), chatter, Path(sys.argv[1]), 2, ignore))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("loading", [True, False])
+def test_ctrl_c_ends_workers_at_once_and_without_a_word(loading, tmp_path) -> None:
+    """Whether they are still loading or in the middle of reporting; a terminal sends Ctrl-C to all of them."""
+    script = tmp_path / "parent.py"
+    script.write_text(STOPPED)
+    heard = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # in the background it is ignored, and that is inherited
+    try:
+        command = [sys.executable, script, tmp_path, Path(__file__).parent]
+        parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    deadline = time.monotonic() + 60
+    children: list[str] = []
+    while len(children) < 3 or not (loading or ((tmp_path / "a").exists() and (tmp_path / "b").exists())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=30)
+    assert (parent.returncode, said) == (130, "")
+    assert not any(alive(int(child)) for child in children[1:]), "a worker outlived its parent"
+
+
 def work_many(context: Path, jobs: list[Job], report: Report) -> list[Result | FloatingPointError]:
     """Note which jobs came together; a job may be told to fail."""
     with (context / "log").open("a") as log:

@@ -10,9 +10,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -90,7 +92,19 @@ class _Worker(Generic[Context]):
     work: "Work[Context]"
     many: "WorkMany[Context] | None"
     context: Context
-    steps: "SimpleQueue[Step | None]"
+    steps: "_Steps"
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Where workers report steps to: one pipe for all, one message at a time."""
+
+    pipe: "Connection[Step, Step]"
+    lock: Lock
+
+    def put(self, step: Step) -> None:
+        with self.lock:
+            self.pipe.send(step)
 
 
 _worker: "_Worker[Any] | None" = None
@@ -131,10 +145,12 @@ def run_jobs(
     process = multiprocessing.get_context("spawn")
     file = (scratch or Path(tempfile.gettempdir())) / f".context.{uuid.uuid4().hex}.part"
     shared = share(context, file)
-    steps: SimpleQueue[Step | None] = process.SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(steps, report), daemon=True)
+    heard, told = process.Pipe(duplex=False)
+    ending, end = process.Pipe(duplex=False)
+    listener = threading.Thread(target=_listen, args=(heard, ending, report), daemon=True)
     listener.start()
-    given = (work, None if together is None else together.work, shared, steps)
+    given = (work, None if together is None else together.work, shared, _Steps(told, process.Lock()))
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, given)
     running: dict[Future[list[Result | FloatingPointError]], list[Job]] = {}
     try:
@@ -142,21 +158,25 @@ def run_jobs(
             for some in _ready(waiting, finished, list(running.values()), together)[: workers - len(running)]:
                 waiting = [job for job in waiting if job not in some]
                 joined = together is not None and some[0].kind == together.kind
-                running[pool.submit(_do_together if joined else _do, some)] = some
+                with _starting():  # a worker that is started now would end with a traceback
+                    running[pool.submit(_do_together if joined else _do, some)] = some
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 finished |= {job.key for job in running.pop(future)}
                 yield from _whole(future.result())
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in multiprocessing.active_children():
-            worker.terminate()
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()  # one that dies while it reports keeps the lock: nothing waits for that from here on
         raise
     finally:
         pool.shutdown()
         file.unlink(missing_ok=True)
-        steps.put(None)
+        told.close()
+        end.close()
         listener.join()
+        heard.close()
+        ending.close()
 
 
 def _ready(
@@ -185,22 +205,53 @@ def _whole(results: list[Result | FloatingPointError]) -> Iterator[Result]:
             raise result
 
 
-def _listen(steps: "SimpleQueue[Step | None]", report: Report) -> None:
-    while (step := steps.get()) is not None:
+def _listen(steps: "Connection[Step, Step]", ending: "Connection[None, None]", report: Report) -> None:
+    """Pass on steps until the other end of ``ending`` is closed and no step is left, or no worker."""
+    while True:
+        if steps not in wait_for([steps, ending]):
+            return
+        try:
+            step = steps.recv()
+        except (EOFError, OSError):  # cut off in the middle of a message
+            return
         report(step)
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM for the block; processes that are started in it never hear Ctrl-C.
+
+    A terminal sends Ctrl-C to workers too, also to those that are still loading and can't ignore it yet.
+    """
+    caught: list[int] = []
+    main = threading.current_thread() is threading.main_thread()  # others are never interrupted
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM) if main}
+    for one in handlers:
+        signal.signal(one, lambda number, _: caught.append(number))
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
+    try:
+        yield
+    finally:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+    for number in caught:
+        signal.raise_signal(number)
 
 
 def _start_worker(
     work: "Work[Context]",
     many: "WorkMany[Context] | None",
     shared: Shared,
-    steps: "SimpleQueue[Step | None]",
+    steps: _Steps,
 ) -> None:
     global _worker
-    _worker = _Worker(work, many, received(shared), steps)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent ends the workers
+    _worker = _Worker(work, many, received(shared), steps)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     keep_freed_memory()
 
