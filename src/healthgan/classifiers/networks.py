@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from healthgan.classifiers.pooled import pooled
 from healthgan.classifiers.resnet import ResNetSmall
 from healthgan.errors import InputError
 from healthgan.keras_semantics import Dropout, glorot_uniform_
@@ -69,8 +69,7 @@ class CnnBody(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The features."""
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))  # as the other way round, on a quarter of the values
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        x = pooled(self.conv2, pooled(self.conv1, x))
         x = x.permute(0, 2, 3, 1).flatten(1)  # free where the channels lie last
         features: Tensor = self.dense(x)
         return features
