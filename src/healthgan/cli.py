@@ -1,7 +1,6 @@
 """The command line: parse, call, print. Results go to stdout, progress to stderr."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -103,13 +102,13 @@ def study(
     from healthgan.report.reading import read_run
     from healthgan.report.tables import printable, summary
 
-    folder = out or Path("runs") / _folder_name(prepared)
+    folder = out or studies.default_folder(prepared)
     with Progress(prepared.jobs) as progress:
         studies.run(
             prepared,
             folder,
             device=device.value,
-            workers=jobs or _cores(),
+            workers=jobs or studies.cores(),
             report=progress.step,
             on_record=progress.finished,
         )
@@ -146,14 +145,6 @@ def _warn(warnings: list[str]) -> None:
         typer.echo(f"Warning: {plain(warning)}", err=True)
 
 
-def _folder_name(study: "Study | SoundStudy") -> str:
-    """Source, protocol and, where synthetic images were brought, their name."""
-    parts = [study.task.source, study.protocol.name]
-    if "synthetic" in study.facts:
-        parts.append(study.facts["synthetic"]["name"])
-    return "-".join(parts)
-
-
 def _print_plan(study: "Study | SoundStudy", as_json: bool) -> None:
     from healthgan.report.tables import planned_sets, sets_table
     from healthgan.terminal import print_tables
@@ -164,7 +155,3 @@ def _print_plan(study: "Study | SoundStudy", as_json: bool) -> None:
         return
     print_tables(sets_table(facts))
     typer.echo(f"{len(study.jobs)} jobs: {', '.join(job.key for job in study.jobs)}")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

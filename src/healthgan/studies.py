@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from healthgan.errors import InputError
 from healthgan.executors import Job, Report, Together, run_jobs
 from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
+from healthgan.images import Collection
 from healthgan.protocol import Control, Protocol, to_toml
 from healthgan.protocol_sound import Sound
 from healthgan.request import Request as Request
@@ -44,18 +46,22 @@ class Study:
         return list(self.facts.get("synthetic", {}).get("warnings", []))
 
 
-def prepare(request: Request) -> Study | SoundStudy:
+def prepare(request: Request, images: Collection | None = None) -> Study | SoundStudy:
     """Read the images and plan the jobs; nothing is written and nothing trained.
+
+    Args:
+        request: what the user asked for.
+        images: those of the request's source where they are in memory; nothing is read there then.
 
     Raises:
         InputError: the source, a class or a setting cannot be used.
     """
     protocol = request.protocol
     if isinstance(protocol, Sound):
-        return prepare_sound(request, protocol)
+        return prepare_sound(request, protocol, images)
     if request.test is not None:
         raise InputError("--test needs a sound protocol; the published study has none.")
-    source = load(request.source, size=request.size, seed=request.seed)
+    source = load(request.source, size=request.size, seed=request.seed) if images is None else images
     collection = in_splits(source, request.seed)
     collection, moved = keep_apart(collection) if protocol.data.keep_patients_apart else (collection, {})
     task = make_task(
@@ -235,6 +241,19 @@ def settings_toml(study: Study | SoundStudy) -> str:
         asked["synthetic"] = study.facts["synthetic"]["digest"]
     lines = [f"{key} = {value if isinstance(value, int) else _quoted(value)}" for key, value in asked.items()]
     return to_toml(study.protocol) + "\n[study]\n" + "\n".join(lines) + "\n"
+
+
+def default_folder(study: Study | SoundStudy) -> Path:
+    """Where a study goes unless told otherwise: named after its source, protocol and synthetic images that were brought."""
+    parts = [study.task.source, study.protocol.name]
+    if "synthetic" in study.facts:
+        parts.append(study.facts["synthetic"]["name"])
+    return Path("runs") / "-".join(parts)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def code_digest() -> str:

@@ -88,13 +88,18 @@ class SoundStudy:
         return list(self.facts.get("synthetic", {}).get("warnings", []))
 
 
-def prepare_sound(request: Request, protocol: Sound) -> SoundStudy:
+def prepare_sound(request: Request, protocol: Sound, images: Collection | None = None) -> SoundStudy:
     """Read all images and plan the jobs.
+
+    Args:
+        request: what the user asked for.
+        protocol: its settings.
+        images: those of the request's source where they are in memory.
 
     Raises:
         InputError: a source, a class or a setting cannot be used.
     """
-    source = load(request.source, size=request.size, seed=request.seed)
+    source = load(request.source, size=request.size, seed=request.seed) if images is None else images
     design = _design(protocol, source)
     collection, moved = _divided(source, design, request.seed)
     rare, reference = class_pair(collection, request.rare, request.reference)
