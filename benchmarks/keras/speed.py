@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from healthgan.classifiers.fit import Recipe, fit, new_classifier
 from healthgan.executors import keep_freed_memory
@@ -28,9 +30,11 @@ from healthgan.generators import fit_dcgan
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 BATCH = 32
-SIZES = {"cnn": 4096, "gan": 2}
+SIZES = {"cnn": 4096, "gan": 2, "product": 8}
 UNITS = {"cnn": "images/s", "gan": "steps/s"}
-TARGETS = {"cnn": 3.0, "gan": 1.5}
+TARGETS = {"cnn": 4.0, "gan": 2.0}
+SIDE = 1024
+PRODUCT = "matrix products, 2 processes × 1 thread"
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 PAIRS = (
     ("ours, 2 processes × 1 thread", "Keras, its own threads"),
@@ -58,12 +62,36 @@ def train_gan(steps: int) -> Callable[[], object]:
     return lambda: fit_dcgan._epoch(state, pool, BATCH)
 
 
+def multiply(count: int) -> Callable[[], object]:
+    """Build two matrices; the returned function multiplies them some times."""
+    a, b = torch.rand(2, SIDE, SIDE)
+    return lambda: [a @ b for _ in range(count)]
+
+
+def operations(what: str) -> float:
+    """Floating-point operations of a unit of work as PyTorch counts them: of dense products, forward and backward.
+
+    Ours leaves some out (a convolution's gradients where max-pooling passes none on), and does not count them twice.
+    """
+    if what == "product":
+        return 2.0 * SIDE**3
+    with FlopCounterMode(display=False) as counter:
+        if what == "cnn":  # in float64: layer by layer, as PyTorch has them
+            classifier = new_classifier((28, 28), 1, Recipe(False, 1e-3, BATCH), 0, CPU)
+            network = classifier.network.double()
+            logits = network(torch.rand(BATCH, 1, 28, 28, dtype=torch.float64))
+            F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits)).backward()
+            return counter.get_total_flops() / BATCH
+        train_gan(1)()
+        return float(counter.get_total_flops())
+
+
 def work(what: str, size: int, memory: str) -> None:
-    """Our worker: one block of training for every line on stdin."""
+    """Our worker: one block of training, or of matrix products, for every line on stdin."""
     torch.set_num_threads(1)
     if memory == "keep":
         keep_freed_memory()  # as a study's workers do
-    block = {"cnn": train_cnn, "gan": train_gan}[what](size)
+    block = {"cnn": train_cnn, "gan": train_gan, "product": multiply}[what](size)
     block()
     print(f"ready torch {torch.__version__}", flush=True)
     for _ in sys.stdin:
@@ -118,7 +146,16 @@ def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
     hands_back = Worker([*ours, "hand back"], {})
     single = [Worker(theirs, ONE_THREAD) for _ in range(2)]
     default = Worker(theirs, {})
-    everyone = [*ours_workers, hands_back, *single, default]
+    product: list[str | Path] = [
+        sys.executable,
+        __file__,
+        "--worker",
+        "product",
+        str(SIZES["product"]),
+        "keep",
+    ]
+    products = [Worker(product, {}) for _ in range(2)]
+    everyone = [*ours_workers, hands_back, *single, default, *products]
     versions = sorted({worker.version() for worker in everyone})
     variants = {
         "Keras, its own threads": [default],
@@ -127,6 +164,7 @@ def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
         "ours, 1 thread": ours_workers[:1],
         "ours, 1 thread, memory handed back": [hands_back],
         "Keras, 1 thread": single[:1],
+        PRODUCT: products,
     }
     rates: dict[str, list[float]] = {name: [] for name in variants}
     efficiency: dict[str, list[float]] = {name: [] for name in variants}
@@ -137,8 +175,9 @@ def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
             for worker in variants[name]:
                 worker.start()
             times = [worker.seconds() for worker in variants[name]]
-            rates[name].append(sum(SIZES[what] / taken for taken, _ in times))
-            efficiency[name].append(len(times) * SIZES[what] / sum(used for _, used in times))
+            units = SIZES["product" if name == PRODUCT else what]
+            rates[name].append(sum(units / taken for taken, _ in times))
+            efficiency[name].append(len(times) * units / sum(used for _, used in times))
         loads.append(os.getloadavg()[0])
     for worker in everyone:
         worker.tell.close()
@@ -146,6 +185,7 @@ def measure(what: str, keras_python: Path, rounds: int) -> dict[str, object]:
     return {
         "what": what, "unit": UNITS[what], "versions": versions, "load": loads,
         "rates": rates, "rates_a_processor_second": efficiency,
+        "operations": {name: operations(name) for name in (what, "product")},
     }  # fmt: skip
 
 
@@ -158,6 +198,8 @@ def show(found: dict) -> bool:
     print(f"1-minute load average {min(found['load']):.1f}–{max(found['load']):.1f}")
     print(f"{found['unit']:62}{'median':>9}   {'min–max':18}a processor second")
     for name, values in rates.items():
+        if name == PRODUCT:
+            continue
         spread = f"{min(values):.4g}–{max(values):.4g}"
         alone = statistics.median(found["rates_a_processor_second"][name])
         print(f"{name:62}{statistics.median(values):9.4g}   {spread:18}{alone:.4g}")
@@ -167,6 +209,13 @@ def show(found: dict) -> bool:
         found["ratios"][f"{first} / {second}"] = values
         name = f"{first} / {second}"
         print(f"{name:62}{statistics.median(values):9.3g}   {min(values):.3g}–{max(values):.3g}")
+    limit = [rate * found["operations"]["product"] / 1e9 for rate in rates.pop(PRODUCT)]
+    print(f"{PRODUCT}: {statistics.median(limit):.0f} GFLOP/s ({min(limit):.0f}–{max(limit):.0f})")
+    each = found["operations"][found["what"]] / 1e9
+    for name in ("ours, 2 processes × 1 thread", "Keras, its own threads", "Keras, 2 processes × 1 thread"):
+        shares = [100 * rate * each / most for rate, most in zip(rates[name], limit, strict=True)]
+        print(f"{name}: {statistics.median(shares):.0f} % of it ({min(shares):.0f}–{max(shares):.0f})")
+    found["limit_gflops"] = limit
     target, reached = TARGETS[found["what"]], statistics.median(found["ratios"][" / ".join(PAIRS[0])])
     print(f"target {target} against Keras's own threads: {'met' if reached >= target else 'missed'}")
     return reached >= target
