@@ -59,7 +59,7 @@ def train_gan(steps: int) -> Callable[[], object]:
     images = rng.integers(0, 256, (steps * BATCH, 28, 28, 1), dtype=np.uint8)
     state = fit_dcgan._start(images, "dcgan-2023", 1e-4, 0, CPU)
     pool = torch.from_numpy(images)
-    return lambda: fit_dcgan._epoch(state, pool, BATCH)
+    return lambda: fit_dcgan._epoch(state, pool, BATCH, lambda: False)
 
 
 def multiply(count: int) -> Callable[[], object]:
