@@ -79,6 +79,12 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="Every random choice derives from it.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local", help="Run the jobs on a Ray cluster, HOST:PORT of its head, or local."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the sets and the jobs, do nothing.")
     ] = False,
@@ -108,9 +114,11 @@ def study(
             prepared,
             folder,
             device=device.value,
-            workers=jobs or studies.cores(),
+            workers=jobs,
             report=progress.step,
             on_record=progress.finished,
+            cluster=cluster,
+            notice=progress.notice,
         )
     page = build(folder)
     _warn([warning for warning in warnings(read_run(folder)) if warning not in prepared.warnings])

@@ -78,11 +78,13 @@ class Together(Generic[Context]):
         kind: of the jobs.
         work: a function of a module.
         most: jobs in one go, so that a stop loses no more than these.
+        lots: how many goes at once, each in a worker of its own.
     """
 
     kind: str
     work: "WorkMany[Context]"
     most: int = 512
+    lots: int = 1
 
 
 @dataclass
@@ -155,15 +157,15 @@ def run_jobs(
     running: dict[Future[list[Result | FloatingPointError]], list[Job]] = {}
     try:
         while waiting or running:
-            for some in _ready(waiting, finished, list(running.values()), together)[: workers - len(running)]:
+            for some in ready(waiting, finished, list(running.values()), together)[: workers - len(running)]:
                 waiting = [job for job in waiting if job not in some]
                 joined = together is not None and some[0].kind == together.kind
                 with _starting():  # a worker that is started now would end with a traceback
-                    running[pool.submit(_do_together if joined else _do, some)] = some
+                    running[pool.submit(_do, some, joined)] = some
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 finished |= {job.key for job in running.pop(future)}
-                yield from _whole(future.result())
+                yield from whole(future.result())
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
@@ -179,25 +181,22 @@ def run_jobs(
         ending.close()
 
 
-def _ready(
+def ready(
     waiting: list[Job], finished: set[str], running: list[list[Job]], together: "Together[Any] | None"
 ) -> list[list[Job]]:
     """What can start now, in order: each job alone, but those that are done together."""
     kind = None if together is None else together.kind
-    ready = [[job] for job in waiting if job.kind != kind and finished.issuperset(job.needs)]
+    found = [[job] for job in waiting if job.kind != kind and finished.issuperset(job.needs)]
     joined = [job for job in waiting if job.kind == kind]
-    at_it = any(some[0].kind == kind for some in running)
-    if (
-        together is not None
-        and joined
-        and not at_it
-        and all(finished.issuperset(job.needs) for job in joined)
-    ):
-        ready.append(joined[: together.most])
-    return ready
+    if together is None or not joined or not all(finished.issuperset(job.needs) for job in joined):
+        return found
+    free = together.lots - sum(some[0].kind == kind for some in running)
+    most = min(together.most, -(-len(joined) // max(free, 1)))
+    starts = range(0, min(free * most, len(joined)), most)
+    return found + [joined[start : start + most] for start in starts]
 
 
-def _whole(results: list[Result | FloatingPointError]) -> Iterator[Result]:
+def whole(results: list[Result | FloatingPointError]) -> Iterator[Result]:
     """The records; then the first error is raised."""
     yield from (result for result in results if not isinstance(result, FloatingPointError))
     for result in results:
@@ -279,27 +278,26 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _do(jobs: list[Job]) -> list[Result | FloatingPointError]:
+def _do(jobs: list[Job], joined: bool) -> list[Result | FloatingPointError]:
     assert _worker is not None
-    (job,) = jobs
-    started = time.time()
-    record = _worker.work(_worker.context, job, _worker.steps.put)
-    return [
-        record
-        | {
-            "key": job.key,
-            "kind": job.kind,
-            "time_started": started,
-            "time_seconds": time.time() - started,
-        }
-    ]
+    return do(_worker.work, _worker.many if joined else None, _worker.context, jobs, _worker.steps.put)
 
 
-def _do_together(jobs: list[Job]) -> list[Result | FloatingPointError]:
-    assert _worker is not None
-    assert _worker.many is not None
+def do(
+    work: "Work[Context]",
+    many: "WorkMany[Context] | None",
+    context: Context,
+    jobs: list[Job],
+    report: Report,
+) -> list[Result | FloatingPointError]:
+    """Do one job, or with ``many`` several in one go, and complete the records by key, kind and times."""
     started = time.time()
-    results = _worker.many(_worker.context, jobs, _worker.steps.put)
+    if many is None:
+        (job,) = jobs
+        record = work(context, job, report)
+        results: list[Result | FloatingPointError] = [record | {"time_seconds": time.time() - started}]
+    else:
+        results = many(context, jobs, report)
     return [
         result
         if isinstance(result, FloatingPointError)

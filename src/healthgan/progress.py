@@ -55,6 +55,10 @@ class Progress:
             self._spoke[step.key] = now
             print(f"{step.key}: {step.done}/{step.total} {facts}", file=sys.stderr)  # noqa: T201 - progress is spoken
 
+    def notice(self, text: str) -> None:
+        """Tell something about where the jobs run."""
+        self._console.print(f"cluster: {text}", markup=False, soft_wrap=True)
+
     def finished(self, record: Record) -> None:
         """Show that a job is finished."""
         key = record["key"]

@@ -1,5 +1,6 @@
 """The run folder: settings, manifest, one record a finished job, artefacts with their hashes, one lock."""
 
+import hashlib
 import json
 import os
 import platform
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,10 @@ class RunFolder:
     def artifact(self, name: str) -> Path:
         """The place of an artefact, such as ``generator/round-0.safetensors``."""
         return self.path / "artifacts" / name
+
+    def outside(self, path: Path) -> Path:
+        """Where a file of the user's lies for a job: where the user said."""
+        return path
 
     def records(self) -> list[Record]:
         """The records of finished jobs, in the order in which they ended; a torn last line is left out."""
@@ -141,6 +147,15 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
     }
+
+
+def code_digest() -> str:
+    """SHA-256 over the program's own source files: tells two versions apart even where no git is."""
+    digest = hashlib.sha256()
+    root = Path(str(resources.files("healthgan")))
+    for file in sorted(root.rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _processor() -> str:

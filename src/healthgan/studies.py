@@ -1,23 +1,25 @@
 """A study from its source to its records: the only place where stages, jobs and the run folder meet."""
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from healthgan.cluster.connection import connected
+from healthgan.cluster.driver import GpuNeeds, run_on_cluster
 from healthgan.errors import InputError
-from healthgan.executors import Job, Report, Together, run_jobs
+from healthgan.executors import Job, Report, Together, Work, run_jobs
 from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import Collection
 from healthgan.protocol import Control, Protocol, to_toml
 from healthgan.protocol_sound import Sound
 from healthgan.request import Request as Request
-from healthgan.run import Record, RunFolder, environment, open_run
+from healthgan.run import Record, RunFolder, code_digest, environment, open_run
 from healthgan.sound.prepare import SoundStudy, prepare_sound
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
@@ -26,6 +28,8 @@ from healthgan.task import Task, check_rare, make_task, top_up
 ARMS = ("real", "generated", "control")
 TOGETHER_ON = {"cuda"}
 """Devices on which all classifiers of a sound study are trained in one go; on a CPU that is no faster than workers are."""
+WHOLE_GPU = frozenset({"generator", "fit"})
+"""Kinds of jobs that take a GPU of a cluster for themselves."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +145,12 @@ def run(
     out: Path,
     *,
     device: str,
-    workers: int,
+    workers: int | None,
     report: Report,
     on_record: Callable[[Record], None],
     checkpoint_seconds: float = 60.0,
+    cluster: str | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Run all jobs that have no record in the folder yet.
 
@@ -152,57 +158,70 @@ def run(
         study: what ``prepare`` gave.
         out: the run folder; a study that was stopped there goes on.
         device: ``auto``, ``cpu`` or ``cuda``.
-        workers: processes of one thread each.
+        workers: processes of one thread each; None for one a core, on a cluster a core of any node.
         report: called as running jobs advance.
         on_record: called with the record of every job, old ones first.
         checkpoint_seconds: a generator in training writes its state this often.
+        cluster: the Ray cluster that runs the jobs, as ``healthgan.cluster.connection.connected`` takes it; None for
+            processes of this machine.
+        notice: called with what there is to tell of the cluster.
 
     Returns:
         The run folder.
 
     Raises:
-        InputError: the folder holds another study, is in use or cannot be written, or there is no such device.
+        InputError: the folder holds another study, is in use or cannot be written, there is no such device, or the
+            cluster can't be used.
     """
-    device = choose_device(device)
-    manifest = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seed": study.request.seed,
-        "device": device,
-        "workers": workers,
-        "code": code_digest(),
-        **environment(),
-    }
-    with open_run(out, settings_toml(study), manifest) as folder:
-        finished = _finished(folder, study)
-        for record in finished.values():
-            on_record(record)
-        for record in _work(study, set(finished), folder, device, workers, report, checkpoint_seconds):
-            folder.append(record)
-            on_record(record)
+    with nullcontext() if cluster is None else connected(cluster, workers) as nodes:
+        device = choose_device(device) if nodes is None else nodes.device(device)
+        threads = 1 if nodes is not None else workers or cores()
+        manifest = {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "seed": study.request.seed,
+            "device": device,
+            "workers": threads if nodes is None else workers,
+            "cluster": None if nodes is None else nodes.facts(),
+            "code": code_digest(),
+            **environment(),
+        }
+        with open_run(out, settings_toml(study), manifest) as folder:
+            finished = _finished(folder, study)
+            for record in finished.values():
+                on_record(record)
+            lots = 1 if nodes is None else max(1, int(nodes.gpus))
+            work, context, together = _work(study, folder, device, threads, lots, checkpoint_seconds)
+            jobs, done = list(study.jobs), set(finished)
+            if nodes is None:
+                records = run_jobs(jobs, done, work, context, threads, report, together, folder.path)
+            else:
+                gpus = GpuNeeds(device == "cuda", WHOLE_GPU)
+                records = run_on_cluster(
+                    jobs, done, work, context, report, workers, together, gpus, _outside(study), notice
+                )
+            for record in records:
+                folder.append(record)
+                on_record(record)
     return out
 
 
 def _work(
     study: Study | SoundStudy,
-    finished: set[str],
     folder: RunFolder,
     device: str,
-    workers: int,
-    report: Report,
+    threads: int,
+    lots: int,
     checkpoint_seconds: float,
-) -> Iterator[Record]:
-    """The records of the jobs that are left, as they end."""
+) -> "tuple[Work[Any], Any, Together[Any] | None]":
+    """What does the jobs of a study, what they read, and which are done in one go: so many lots at once."""
     from healthgan.jobs import Context, do_job
     from healthgan.sound.context import SoundContext
     from healthgan.sound.fits import fit_many
     from healthgan.sound.jobs import do_sound_job
 
-    jobs = list(study.jobs)
     if isinstance(study, SoundStudy):
-        sound = SoundContext(study, folder, device, checkpoint_seconds)
-        together = Together("fit", fit_many) if device in TOGETHER_ON else None
-        yield from run_jobs(jobs, finished, do_sound_job, sound, workers, report, together, folder.path)
-        return
+        together = Together("fit", fit_many, lots=lots) if device in TOGETHER_ON else None
+        return do_sound_job, SoundContext(study, folder, device, checkpoint_seconds), together
     context = Context(
         protocol=study.protocol,
         folder=folder,
@@ -212,10 +231,16 @@ def _work(
         patients_known=study.facts["main"]["patients_known"],
         seed=study.request.seed,
         device=device,
-        workers=workers,
+        workers=threads,
         checkpoint_seconds=checkpoint_seconds,
     )
-    yield from run_jobs(jobs, finished, do_job, context, workers, report, scratch=folder.path)
+    return do_job, context, None
+
+
+def _outside(study: Study | SoundStudy) -> tuple[Path, ...]:
+    """Files of the user's that jobs read."""
+    weights = study.protocol.weights_file if isinstance(study, SoundStudy) else None
+    return () if weights is None else (weights,)
 
 
 def settings_toml(study: Study | SoundStudy) -> str:
@@ -254,15 +279,6 @@ def default_folder(study: Study | SoundStudy) -> Path:
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def code_digest() -> str:
-    """SHA-256 over the program's own source files: tells two versions apart even where no git is."""
-    digest = hashlib.sha256()
-    root = Path(str(resources.files("healthgan")))
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def _finished(folder: RunFolder, study: Study | SoundStudy) -> dict[str, Record]:
