@@ -14,6 +14,7 @@ from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.protocol import load_protocol, to_toml
 from healthgan.run import RunFolder, without_times
+from healthgan.ssim import best_match
 
 DRIVER = """
 import os, signal, sys
@@ -102,6 +103,21 @@ def test_the_candidates_are_what_the_records_say(finished, records) -> None:
     for number in np.flatnonzero(stored["round"] == 1):
         image = history[stored["epoch"][number], stored["vector"][number]]
         assert np.array_equal(image, stored["images"][number])
+
+
+def test_the_nearest_real_images_are_kept_once_and_no_heldout_one(finished, records) -> None:
+    with np.load(finished.artifact("synthetic/candidates.npz")) as file:
+        nearest, heldout, likeness = (file[key] for key in ("nearest", "heldout_likeness", "likeness"))
+        images = file["images"]
+    with np.load(finished.artifact("reals/nearest.npz")) as file:
+        positions, pixels = file["image"], file["pixels"]
+    assert positions.tolist() == sorted(set(nearest[nearest >= 0].tolist()))
+    assert len(heldout) == 8 + 16
+    for number in np.flatnonzero(nearest >= 0)[:5]:
+        real = pixels[np.searchsorted(positions, nearest[number])]
+        assert best_match(images[number][None], real[None])[0][0] == likeness[number]
+    with np.load(finished.artifact("synthetic/examples.npz")) as file:
+        assert set(file.files) == {"generated", "likeness", "nearest"}
 
 
 def test_the_same_command_again_runs_nothing(blobs, finished) -> None:

@@ -18,6 +18,7 @@ from healthgan.files import write_atomically
 from healthgan.generators.brought import MIN_HALF, Brought, altered_copies, candidates_of, halves
 from healthgan.generators.fit_dcgan import fit_dcgan, load_generator, render, save_generator
 from healthgan.likeness import Candidates, score_candidates
+from healthgan.nearest import heldout_likeness, nearest_reals
 from healthgan.protocol import Protocol
 from healthgan.run import RunFolder
 from healthgan.scores import accuracy, auroc
@@ -26,6 +27,7 @@ from healthgan.task import Task
 
 CANDIDATES = "synthetic/candidates.npz"
 EXAMPLES = "synthetic/examples.npz"
+REALS = "reals/nearest.npz"
 
 
 @dataclass(frozen=True)
@@ -96,22 +98,25 @@ def _score_likeness(context: Context, job: Job, report: Report) -> Result:
     candidates, suspects = _candidates(context, job)
     lowest = context.protocol.likeness.floors[0]
     shown = candidates.spread(lowest, 8)
-    nearest = candidates.nearest[shown]
+    nearest = np.where(candidates.nearest < 0, -1, reals.image[candidates.nearest])
+    heldout = (context.task.rares["val"], context.task.rares["test"])
     save_npz(
         context.folder.artifact(CANDIDATES),
         images=candidates.images,
         likeness=candidates.likeness,
-        nearest=np.where(candidates.nearest < 0, -1, reals.image[candidates.nearest]),
+        nearest=nearest,
         round=candidates.round,
         epoch=candidates.epoch,
         vector=candidates.vector,
+        heldout_likeness=heldout_likeness(heldout, reals, threads=context.workers),
     )
     save_npz(
         context.folder.artifact(EXAMPLES),
         generated=candidates.images[shown],
         likeness=candidates.likeness[shown],
-        real=reals.pixels[nearest],
+        nearest=nearest[shown],
     )
+    save_npz(context.folder.artifact(REALS), **nearest_reals(reals, candidates.nearest))
     report(Step(job.key, 1, 1, {}))
     accepted = {
         f"{floor:.2f}": int(candidates.accepted(floor).sum()) for floor in context.protocol.likeness.floors
@@ -127,7 +132,7 @@ def _score_likeness(context: Context, job: Job, report: Report) -> Result:
         if len(known)
         else [],
         **suspects,
-        "artifacts": context.folder.hashes([CANDIDATES, EXAMPLES]),
+        "artifacts": context.folder.hashes([CANDIDATES, EXAMPLES, REALS]),
     }
 
 

@@ -124,7 +124,15 @@ def test_a_study_of_all_kinds_of_arms(
     with np.load(tmp_path / "artifacts" / pool_file("main", 0)) as file:
         judged = file["rare_faithful"]
     assert ((judged >= 0) & (judged <= 1)).all()
+    with np.load(tmp_path / "artifacts" / "reals" / "main.npz") as beside:
+        for name in ("rare", "reference"):
+            nearest = np.load(tmp_path / "artifacts" / pool_file("main", 0))[f"{name}_nearest"]
+            assert beside[f"{name}_image"].tolist() == sorted(set(nearest[nearest >= 0].tolist()))
+            assert len(beside[f"{name}_pixels"]) == len(beside[f"{name}_image"])
+    assert len(records["pool/main/1"]["artifacts"]) == 1, "real images are kept beside the first pool only"
     truth = np.load(tmp_path / "artifacts" / "truth" / "main.npz")
+    assert len(truth["rare_heldout_likeness"]) == 12 + 30
+    assert len(truth["reference_heldout_likeness"]) == 30 + 60
     assert truth["prevalence"] == pytest.approx(30 / 150)
     for key in keys:
         with np.load(tmp_path / "artifacts" / "predictions" / f"{key.replace('/', '-')}.npz") as logits:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from healthgan.files import write_atomically
 from healthgan.report.figures import STYLE
-from healthgan.report.reading import CANDIDATES, EXAMPLES, Run, history_file
+from healthgan.report.reading import CANDIDATES, EXAMPLES, REALS, Run, history_file
 
 LARGEST = 64  # pixels a side that an image takes in a picture of many
 FRAMES = 100
@@ -57,8 +57,11 @@ class Strip:
 
 def examples(run: Run) -> list[Example]:
     """The generated images that the likeness job picked, from least to most alike."""
-    generated, real, likeness = (run.array(EXAMPLES, key) for key in ("generated", "real", "likeness"))
-    if generated is None or real is None or likeness is None:
+    generated, likeness = (run.array(EXAMPLES, key) for key in ("generated", "likeness"))
+    if generated is None or likeness is None:
+        return []
+    real = _nearest_reals(run)
+    if real is None:
         return []
     origins = _origins(run, generated)
     found = []
@@ -215,6 +218,15 @@ def save_animation(content: bytes, folder: Path, name: str) -> None:
         part.write_bytes(content)
 
     write_atomically(folder / f"{name}.gif", write)
+
+
+def _nearest_reals(run: Run) -> NDArray[np.uint8] | None:
+    """The real image that each example is most like: (N, H, W, C); runs of earlier versions kept them with the examples."""
+    nearest = run.array(EXAMPLES, "nearest")
+    if nearest is None:
+        return run.array(EXAMPLES, "real")
+    positions, pixels = run.array(REALS, "image"), run.array(REALS, "pixels")
+    return None if positions is None or pixels is None else pixels[np.searchsorted(positions, nearest)]
 
 
 def _origins(run: Run, generated: NDArray[np.uint8]) -> Iterator[tuple[int, int, int] | None]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ARMS = ("real", "generated", "control")
 CANDIDATES = "synthetic/candidates.npz"
 EXAMPLES = "synthetic/examples.npz"
+REALS = "reals/nearest.npz"
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class Content:
         return "synthetic" in self.asked
 
     def array(self, name: str, key: str) -> NDArray[Any] | None:
-        """One array of an artefact; None where no finished job made it or where it is lost."""
+        """One array of an artefact; None where no finished job made it, where it is lost, or of an earlier version."""
         known = any(name in record.get("artifacts", {}) for record in self.records.values())
         if not known or name in self.lost:
             return None
         with np.load(self.folder.artifact(name), allow_pickle=False) as file:
-            array: NDArray[Any] = file[key]
+            array: NDArray[Any] | None = file[key] if key in file.files else None
             return array
 
 

@@ -115,6 +115,16 @@ def pool_file(cell: str, number: int) -> str:
     return f"synthetic/{cell}-{number}.npz"
 
 
+def reals_file(cell: str) -> str:
+    """The artefact with the real images that those of a cell's first pool are most like."""
+    return f"reals/{cell}.npz"
+
+
+def is_explored(context: SoundContext, cell: str) -> bool:
+    """Whether a report shows the first pool of this cell image by image: the first cell of the study."""
+    return cell == context.study.cells[0].name
+
+
 def band_file(cell: str) -> str:
     """The artefact with the likeness bands of a cell."""
     return f"bands/{cell}.json"

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,15 +20,18 @@ from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
 from healthgan.generators.store import load_generator, save_generator
 from healthgan.jobs import save_npz, seed_for
 from healthgan.likeness import Band, Judged, calibrate, judge
-from healthgan.protocol_sound import BOTH_CLASSES
+from healthgan.nearest import heldout_likeness, nearest_reals
+from healthgan.protocol_sound import ARMS, BOTH_CLASSES
 from healthgan.sound.context import (
     SoundContext,
     band_file,
     generator_file,
     held_against,
+    is_explored,
     kept_by,
     patients_known,
     pool_file,
+    reals_file,
     task_of,
     training_settings,
 )
@@ -111,6 +114,7 @@ def _pool(context: SoundContext, job: Job, report: Report) -> Result:
     cell, number = str(job.parameters["cell"]), int(job.parameters["number"])
     task, protocol = task_of(context, cell), context.protocol
     arrays: dict[str, NDArray[Any]] = {}
+    beside: dict[str, NDArray[Any]] = {}
     record: Result = {**_place(job), "generator": number, "rare": None, "reference": None}
     bands = json.loads(context.folder.artifact(band_file(cell)).read_text("utf-8"))
     made = _candidates(context, cell, number, seed_for(context.seed, job.key))
@@ -122,15 +126,19 @@ def _pool(context: SoundContext, job: Job, report: Report) -> Result:
             faithful = _faithful(context, task, images, job)
         kept = kept_by(judged.verdict, judged.likeness, faithful, protocol.generator.floor)
         arrays |= _of_class(name, images, judged, faithful, reals[name])
+        beside |= _named(name, nearest_reals(reals[name], judged.nearest))
         record[name] = {
             "candidates": len(images),
             "verdicts": judged.counts(),
             "kept": {rule: int(found.sum()) for rule, found in kept.items()},
         }
         report(Step(job.key, done, len(made), {}))
-    file = pool_file(cell, number)
-    save_npz(context.folder.artifact(file), **arrays)
-    return record | {"artifacts": context.folder.hashes([file])}
+    files = {pool_file(cell, number): arrays}
+    if number == 0 and is_explored(context, cell):
+        files[reals_file(cell)] = beside
+    for file, content in files.items():
+        save_npz(context.folder.artifact(file), **content)
+    return record | {"artifacts": context.folder.hashes(list(files))}
 
 
 def _candidates(context: SoundContext, cell: str, number: int, seed: int) -> dict[str, NDArray[np.uint8]]:
@@ -177,7 +185,12 @@ def _of_class(
         "nearest": nearest,
         "faithful": faithful,
     }
-    return {f"{name}_{key}": value for key, value in values.items()}
+    return _named(name, values)
+
+
+def _named(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a class, as a file with both classes names them."""
+    return {f"{name}_{key}": values for key, values in arrays.items()}
 
 
 def _quality(context: SoundContext, job: Job, report: Report) -> Result:
@@ -216,10 +229,25 @@ def _truth(context: SoundContext, job: Job, report: Report) -> Result:
         arrays[f"{name}_image"] = np.concatenate([members.image for members in pair])
         people = len(np.unique(arrays[f"{name}_patient"]))
         record[name] = {"rare": len(pair[0]), "reference": len(pair[1]), "patients": people}
+    arrays |= _heldout(context, task, cell)
     file = f"truth/{cell}.npz"
     save_npz(context.folder.artifact(file), **arrays)
     report(Step(job.key, 1, 1, {}))
     return record | {"artifacts": context.folder.hashes([file])}
+
+
+def _heldout(context: SoundContext, task: Task, cell: str) -> dict[str, NDArray[Any]]:
+    """How alike held-out images are to the training images of their class, beside which synthetic ones are shown."""
+    if not is_explored(context, cell) or all(ARMS[arm][0] != "synthetic" for arm in context.study.arms):
+        return {}
+    classes = {
+        "rare": (task.rares, task.rares["train"]),
+        "reference": (task.references, held_against(context, task)),
+    }
+    return {
+        f"{name}_heldout_likeness": heldout_likeness(tuple(members[split] for split in HELD_OUT), reals)
+        for name, (members, reals) in classes.items()
+    }
 
 
 WORK: dict[str, Callable[[SoundContext, Job, Report], Result]] = {

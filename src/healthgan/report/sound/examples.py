@@ -52,7 +52,7 @@ def examples(run: SoundRun, name: str) -> list[Examples]:
     )
     if record is None or record[name] is None:
         return []
-    file = next(iter(record["artifacts"]))
+    file = f"synthetic/{record['cell']}-{record['generator']}.npz"
     arrays = [run.array(file, f"{name}_{key}") for key in ("images", "verdict", "likeness")]
     images, verdict, likeness = arrays
     if images is None or verdict is None or likeness is None:
