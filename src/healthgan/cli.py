@@ -85,6 +85,13 @@ def study(
             metavar="ADDRESS|local", help="Run the jobs on a Ray cluster, HOST:PORT of its head, or local."
         ),
     ] = None,
+    track: Annotated[
+        bool,
+        typer.Option(
+            "--track",
+            help="Losses, images and fidelity for TensorBoard in OUT/track; needs healthgan[track].",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the sets and the jobs, do nothing.")
     ] = False,
@@ -107,16 +114,20 @@ def study(
     from healthgan.report.brought import warnings
     from healthgan.report.reading import read_run
     from healthgan.report.tables import printable, summary
+    from healthgan.tracking import each, tracking
 
     folder = out or studies.default_folder(prepared)
-    with Progress(prepared.jobs) as progress:
+    with (
+        tracking(folder / "track" if track else None, folder) as tracker,
+        Progress(prepared.jobs) as progress,
+    ):
         studies.run(
             prepared,
             folder,
             device=device.value,
             workers=jobs,
-            report=progress.step,
-            on_record=progress.finished,
+            report=each(progress.step, tracker.step if tracker else None),
+            on_record=each(progress.finished, tracker.finished if tracker else None),
             cluster=cluster,
             notice=progress.notice,
         )

@@ -3,9 +3,12 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from healthgan.tracking import Tracker
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -39,16 +42,32 @@ def train(
     measure: Annotated[
         bool, typer.Option(help="Measure fidelity and privacy on the validation split afterwards.")
     ] = True,
+    track: Annotated[
+        Path | None,
+        typer.Option(help="A folder for TensorBoard: losses, images, fidelity; needs healthgan[track]."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Train a generator on a source's training split; repeat the command to go on after a stop."""
     from healthgan.executors import Job
     from healthgan.generate import TrainRequest, train_generator
     from healthgan.progress import Progress
+    from healthgan.tracking import each, tracking
 
     request = TrainRequest(source, rare, reference, rare_count, size, preset, seed)
-    with Progress((Job("training", "generator", {}),)) as progress:
-        facts = train_generator(request, out, device=device.value, measure=measure, report=progress.step)
+    with (
+        Progress((Job("training", "generator", {}),)) as progress,
+        tracking(None if track is None else track / out.stem) as tracker,
+    ):
+        facts = train_generator(
+            request,
+            out,
+            device=device.value,
+            measure=measure,
+            report=each(progress.step, tracker.step if tracker else None),
+        )
+        if tracker is not None:
+            _track(tracker, out, facts)
     if as_json:
         typer.echo(json.dumps({**facts, "file": str(out)}, indent=2))
     else:
@@ -80,6 +99,20 @@ def sample(
         typer.echo(
             plain(f"{len(made)} images of '{made.class_names[made.labels[0]]}' in {out}, with a card.")
         )
+
+
+def _track(tracker: "Tracker", out: Path, facts: dict[str, Any]) -> None:
+    """Images of the finished generator, and its fidelity."""
+    from healthgan.generate import sample_generator
+    from healthgan.tracking import GRID
+
+    made = facts["generator"]
+    published = made["preset"] == "dcgan-2023"
+    step = made["settings"]["epochs"] if published else made["checkpoint"]
+    names = facts["class_names"][1:] if published else facts["class_names"]
+    tracker.made("training", {name: sample_generator(out, GRID, name, 0).pixels for name in names}, step)
+    if facts["fidelity"]:
+        tracker.fidelity("training", facts["fidelity"], step)
 
 
 def _print_facts(facts: dict[str, Any], out: Path) -> None:
