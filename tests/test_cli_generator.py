@@ -1,6 +1,7 @@
 """``healthgan train`` and ``sample``, from a source to images with a card."""
 
 import json
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +9,15 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from healthgan import generate
+from healthgan import cli_generator, generate
 from healthgan.cli import app
 from healthgan.errors import InputError
 from healthgan.executors import Step
-from healthgan.exports import UNKNOWN_PATIENTS
 from healthgan.generators import presets
 from healthgan.generators.diffusion import Settings
+from healthgan.progress import Progress
 from healthgan.sources.synthetic import load_synthetic
+from healthgan.stopping import Stopped
 
 RUN = CliRunner()
 
@@ -107,11 +109,11 @@ def test_a_stop_while_measuring_keeps_the_training(blobs, tmp_path, monkeypatch)
 
     def stop(step: Step) -> None:
         if step.key.startswith("measuring"):
-            raise InterruptedError
+            signal.raise_signal(signal.SIGINT)
 
     whole, out = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
     generate.train_generator(request, whole, measure=False, report=stop)
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Stopped, match=r"trained generator is kept in '.*unmeasured.*and measures it"):
         generate.train_generator(request, out, report=stop)
     assert not out.exists()
     facts = generate.train_generator(request, out, measure=False, report=steps.append)
@@ -120,6 +122,55 @@ def test_a_stop_while_measuring_keeps_the_training(blobs, tmp_path, monkeypatch)
     one, two = load_file(whole), load_file(out)
     assert all(np.array_equal(value, two[name]) for name, value in one.items())
     assert sorted(tmp_path.iterdir()) == [out, whole], "the unmeasured generator was left behind"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_in_training_keeps_it_and_the_same_command_goes_on(
+    number, blobs, tmp_path, monkeypatch
+) -> None:
+    """It ends long before a checkpoint is due, with 130 and a message; in the end the file is the same byte for byte."""
+    monkeypatch.setitem(presets.DIFFUSION, "edm-quick", Settings(steps=12, batch=16, width=16, checks=3))
+    (tmp_path / "whole").mkdir()
+
+    def train(folder):
+        out = tmp_path / folder / "g.safetensors"
+        arguments = ["train", str(blobs), "--preset", "edm-quick", "--no-measure", "--out", str(out)]
+        return RUN.invoke(app, arguments), out
+
+    whole, file = train("whole")
+    assert whole.exit_code == 0
+    show = Progress.step
+
+    def stop(progress: Progress, step: Step) -> None:
+        show(progress, step)
+        if step.done == 4:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Progress, "step", stop)
+        stopped, out = train("stopped")
+    assert stopped.exit_code == 130
+    assert stopped.stdout == ""
+    (kept,) = out.parent.iterdir()
+    assert "checkpoint" in kept.name
+    assert load_file(kept)["step"][0] == 5, "it was asked for when the check of step 4 was shown"
+    assert stopped.stderr.splitlines() == [
+        "Stopping after this step; once more ends at once, without a checkpoint.",
+        f"Stopped. The training so far is kept in '{kept}'. The same command goes on from there.",
+    ]
+    again, out = train("stopped")
+    assert again.exit_code == 0
+    assert list(out.parent.iterdir()) == [out]
+    assert out.read_bytes() == file.read_bytes()
+
+
+def test_a_stop_before_training_keeps_nothing_and_says_so(blobs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(generate, "keep_freed_memory", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Stopped, match="nothing is kept"):
+        generate.train_generator(
+            generate.TrainRequest(str(blobs)), tmp_path / "g.safetensors", report=lambda _: None
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_divergence_is_one_message(blobs, tmp_path, monkeypatch) -> None:
@@ -156,7 +207,7 @@ def test_training_does_not_depend_on_test_images(blobs, tmp_path, monkeypatch) -
 
 
 @pytest.mark.slow
-def test_measured_on_validation_images(blobs, tmp_path, monkeypatch) -> None:
+def test_measured_on_validation_images(blobs, tmp_path, monkeypatch, capsys) -> None:
     """Of a source that does not tell its patients: the card gives no number of images as one of patients."""
     monkeypatch.setitem(presets.DIFFUSION, "edm-quick", Settings(steps=20, width=16, checks=2))
     with np.load(blobs) as source:
@@ -173,15 +224,26 @@ def test_measured_on_validation_images(blobs, tmp_path, monkeypatch) -> None:
     assert facts["fidelity"]["steps"] == 10
     assert {row["measure"] for row in facts["privacy"]["audit"]} >= {"copy suspects", "authenticity"}
     assert any("privacy audit" in step.key for step in steps)
+    cli_generator._print_facts(facts, tmp_path / "g.safetensors")
+    printed = capsys.readouterr().out
     result = RUN.invoke(
         app, ["sample", str(tmp_path / "g.safetensors"), "--count", "5", "--out", str(tmp_path / "made")]
     )
     assert result.exit_code == 0
     card = (tmp_path / "made" / "README.md").read_text("utf-8")
     assert "Not audited" not in card
-    assert "copy suspects" in card
-    told = [line.split(": ", 1)[1] for line in card.splitlines() if "patients`: " in line]
-    assert told == [f"`{UNKNOWN_PATIENTS}`"] * 9  # trained on; of each class training, held out, two tests
+    assert (
+        "**How good.** They can be told from real ones: " in card or "It is not shown that they can" in card
+    )
+    assert "| copy suspects |" in card
+    assert facts["privacy"]["conclusion"].split(":")[0] in card
+    assert "Whose images they are is not known" in card
+    assert len(card.splitlines()) < 80
+    told = [line for line in printed.splitlines() if line.startswith("Images of '")]
+    assert [line.split("'")[1] for line in told] == ["wide", "rest"]
+    assert f"Privacy: {facts['privacy']['conclusion']}" in printed
+    for row in facts["privacy"]["audit"]:
+        assert all(row.values()), "a cell without a word"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +257,11 @@ def test_measured_on_validation_images(blobs, tmp_path, monkeypatch) -> None:
         ),
         (["train", "{blobs}", "--rare", "round", "--out", "{tmp}/g.safetensors"], "round"),
         (["sample", "{tmp}/none.safetensors", "--count", "3", "--out", "{tmp}/a"], "There is no file"),
-        (["sample", "{blobs}", "--count", "3", "--out", "{tmp}/a"], "cannot be read as safetensors"),
+        (
+            ["sample", "{blobs}", "--count", "3", "--out", "{tmp}/a"],
+            "is no generator, but a file of another kind",
+        ),
+        (["sample", "{file}", "--count", "3", "--out", "{tmp}/q.jpg"], "looks like a .jpg file"),
         (["sample", "{file}", "--count", "3", "--class", "x", "--out", "{tmp}/a"], "knows no class 'x'"),
         (["sample", "{file}", "--count", "3", "--out", "{file}"], "is a file"),
     ],

@@ -226,6 +226,7 @@ BAD = {
     ),
     "something else": (lambda X, y: ({"images": X}, y), r"X is dict"),
     "lengths": (lambda X, y: (X, y[:-1]), r"140 images and y 139 labels"),
+    "lengths, though of one class": (lambda X, y: (X, y[:1]), r"140 images and y 1 labels"),
     "one class": (lambda X, y: (X, np.zeros_like(y)), r"one class only"),
     "small": (lambda X, y: (X[:, :5], y), r"5×28 pixels"),
 }

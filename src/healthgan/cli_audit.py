@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from healthgan.images import Collection, ImageSet, Split
     from healthgan.privacy.audit import Audit
+    from healthgan.privacy.summary import Row
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -47,12 +48,15 @@ def audit(
 
     from healthgan.cli_reals import check_shapes, not_of_class, of_class
     from healthgan.errors import InputError
+    from healthgan.files import check_new_file
     from healthgan.privacy.audit import audit as run_audit
     from healthgan.sources import load
     from healthgan.sources.synthetic import load_synthetic
 
-    if gallery is not None and gallery.suffix.lower() != ".png":
-        raise InputError(f"--gallery is '{gallery}'; a file name that ends in .png is needed.")
+    if gallery is not None:
+        if gallery.suffix.lower() != ".png":
+            raise InputError(f"--gallery is '{gallery}'; a file name that ends in .png is needed.")
+        check_new_file(gallery)
     made = load_synthetic(synthetic, size=size)
     position = np.arange(len(made)) if rare is None else made.of_class(rare)
     if not len(position):
@@ -156,6 +160,8 @@ def describe(
     found: "Audit", position: "NDArray[np.int64]", training_position: "NDArray[np.int64]"
 ) -> dict[str, Any]:
     """The audit ready for JSON, images by their places in the file and in the training split."""
+    from healthgan.privacy.summary import conclusion
+
     facts = found.as_dict()
     facts["pairs"] = [
         {
@@ -166,10 +172,11 @@ def describe(
         }
         for pair in found.pairs
     ]
-    return {**facts, "notes": list(found.notes())}
+    return {**facts, "notes": list(found.notes()), "conclusion": conclusion(found)}
 
 
 def _print(facts: dict[str, Any], found: "Audit") -> None:
+    from healthgan.privacy.summary import rows
     from healthgan.terminal import plain, print_tables
 
     lost = facts["heldout_left_out"]
@@ -190,23 +197,23 @@ def _print(facts: dict[str, Any], found: "Audit") -> None:
         typer.echo(
             plain(f"The search for copies is calibrated on these and {added} of {facts['also_calibrates']}")
         )
-    print_tables([_table(found)])
+    print_tables([audit_table(rows(found))])
     copies = [f"{p['image']} of {p['training_image']}" for p in facts["pairs"] if p["copy"]]
     if copies:
         more = f" and {len(copies) - 10} more" if len(copies) > 10 else ""
         typer.echo(f"Copy suspects, synthetic of training image: {', '.join(copies[:10])}{more}.")
     for note in facts["notes"]:
         typer.echo(f"Note: {note}")
+    typer.echo(f"Conclusion: {facts['conclusion']}")
 
 
-def _table(found: "Audit") -> "Table":
+def audit_table(rows: "list[Row]") -> "Table":
+    """The rows of an audit for a terminal."""
     from rich.table import Table
-
-    from healthgan.privacy.summary import rows
 
     table = Table(title="Privacy audit")
     for title in ("measure", "value", "95 % interval", "nothing copied", "n"):
         table.add_column(title, justify="left" if title in ("measure", "n") else "right", overflow="fold")
-    for row in rows(found):
+    for row in rows:
         table.add_row(row.measure, row.value, row.interval, row.best, row.images)
     return table

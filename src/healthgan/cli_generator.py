@@ -52,22 +52,31 @@ def train(
     from healthgan.executors import Job
     from healthgan.generate import TrainRequest, train_generator
     from healthgan.progress import Progress
+    from healthgan.stopping import Stopped
+    from healthgan.terminal import plain
     from healthgan.tracking import each, tracking
 
     request = TrainRequest(source, rare, reference, rare_count, size, preset, seed)
-    with (
-        Progress((Job("training", "generator", {}),)) as progress,
-        tracking(None if track is None else track / out.stem) as tracker,
-    ):
-        facts = train_generator(
-            request,
-            out,
-            device=device.value,
-            measure=measure,
-            report=each(progress.step, tracker.step if tracker else None),
-        )
-        if tracker is not None:
-            _track(tracker, out, facts)
+    try:
+        with (
+            Progress((Job("training", "generator", {}),)) as progress,
+            tracking(None if track is None else track / out.stem) as tracker,
+        ):
+            facts = train_generator(
+                request,
+                out,
+                device=device.value,
+                measure=measure,
+                report=each(progress.step, tracker.step if tracker else None),
+                stopping=lambda: typer.echo(
+                    "Stopping after this step; once more ends at once, without a checkpoint.", err=True
+                ),
+            )
+            if tracker is not None:
+                _track(tracker, out, facts)
+    except Stopped as stopped:
+        typer.echo(plain(f"Stopped. {stopped}"), err=True)
+        raise typer.Exit(130) from stopped
     if as_json:
         typer.echo(json.dumps({**facts, "file": str(out)}, indent=2))
     else:
@@ -86,10 +95,11 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Make images of one class and write them with a card that says where they come from."""
-    from healthgan.exports import export
+    from healthgan.exports import check_export, export
     from healthgan.generate import sample_generator
     from healthgan.terminal import plain
 
+    check_export(out)
     made = sample_generator(generator, count, class_name, seed)
     export(made, out)
     if as_json:
@@ -118,21 +128,37 @@ def _track(tracker: "Tracker", out: Path, facts: dict[str, Any]) -> None:
 def _print_facts(facts: dict[str, Any], out: Path) -> None:
     from healthgan.terminal import plain
 
-    images = ", ".join(f"{count} of '{name}'" for name, count in facts["trained_on"]["images"].items())
-    typer.echo(plain(f"Trained on {images}."))
+    images = " and ".join(f"{count} of '{name}'" for name, count in facts["trained_on"]["images"].items())
+    patients = facts["trained_on"]["patients"]
+    whose = "" if patients is None else f", of {patients} patients"
+    typer.echo(plain(f"Trained on {images}{whose}."))
     stopped = facts["generator"].get("stopped")
     if stopped:
         typer.echo(f"Training {stopped}; the checkpoint of step {facts['generator']['checkpoint']} was kept.")
     if facts["fidelity"]:
-        for name, found in facts["fidelity"]["classes"].items():
-            test = found["real_or_synthetic"]
-            typer.echo(
-                f"Told from real ({name} class): AUROC {test['auroc']:.2f} "
-                f"({test['auroc_low']:.2f} to {test['auroc_high']:.2f}; 0.5 is best; {test['heldout_images']} real, "
-                f"{test['fresh_images']} synthetic)."
+        _print_measured(facts)
+    else:
+        typer.echo("Neither fidelity nor privacy was measured.")
+    typer.echo(
+        plain(f"Generator: {out}. 'healthgan sample {out} --count N --out made.npz' makes images with it.")
+    )
+
+
+def _print_measured(facts: dict[str, Any]) -> None:
+    """How well its images pass for real ones, and what the audit found."""
+    from healthgan.cli_audit import audit_table
+    from healthgan.generators.interface import LABELS
+    from healthgan.privacy.summary import Row
+    from healthgan.terminal import plain, print_tables
+
+    for key, found in facts["fidelity"]["classes"].items():
+        test, name = found["real_or_synthetic"], facts["class_names"][LABELS[key]]
+        typer.echo(
+            plain(
+                f"Images of '{name}' are told from real ones with AUROC {test['auroc']:.2f} (95 % interval "
+                f"{test['auroc_low']:.2f} to {test['auroc_high']:.2f}; 0.5 is chance, 1 is always), on "
+                f"{test['heldout_images']} real images of the validation split and {test['fresh_images']} synthetic ones."
             )
-        for row in facts["privacy"]["audit"]:
-            typer.echo(
-                f"{row['measure']}: {row['value']} ({row['interval']}; best {row['best']}; n {row['images']})"
-            )
-    typer.echo(f"Generator: {out}")
+        )
+    print_tables([audit_table([Row(**row) for row in facts["privacy"]["audit"]])])
+    typer.echo(f"Privacy: {facts['privacy']['conclusion']}")

@@ -42,10 +42,13 @@ def likeness(
     import numpy as np
 
     from healthgan.cli_reals import check_shapes, of_class
+    from healthgan.files import check_new_file
     from healthgan.likeness import calibrate, judge
     from healthgan.sources import load
     from healthgan.sources.synthetic import load_synthetic
 
+    if out is not None:
+        check_new_file(out)
     made = load_synthetic(synthetic, size=size)
     position = np.arange(len(made)) if rare is None else made.of_class(rare)
     collection = load(real, size=size, seed=seed)
@@ -74,10 +77,45 @@ def likeness(
 
 def describe(judged: "dict[str, Judged]", band: "Band") -> dict[str, Any]:
     """What the command tells of each set, ready for JSON. Intervals are Wilson's, 95 %, an image a draw."""
-    return {
-        "band": asdict(band),
-        "sets": {name: _describe_one(found, band) for name, found in judged.items()},
-    }
+    sets = {name: _describe_one(found, band) for name, found in judged.items()}
+    return {"band": asdict(band), "sets": sets, "conclusion": conclusion(sets)}
+
+
+def conclusion(sets: dict[str, dict[str, Any]]) -> str:
+    """What the likeness of the images says, and what it doesn't, in sentences.
+
+    A share is called lower or higher only where the two 95 % intervals do not overlap, which is less often than a
+    test at 5 % would say so.
+
+    Args:
+        sets: what :func:`describe` tells of ``synthetic`` and, where they were given, ``heldout`` images.
+    """
+    made, real = sets["synthetic"], sets.get("heldout", _AS_REAL)
+    whose = "held-out real images" if "heldout" in sets else "real images on average"
+    verdicts = made["verdicts"]
+    why = ", ".join(f"{count} {name}" for name, count in verdicts.items() if count and name != "accepted")
+    left_out = f" (left out: {why})" if why else ""
+    text = f"{verdicts['accepted']} of {made['images']} images are fit to train on{left_out}."
+    for key, what in (
+        ("inside_band", "as like the real images as those of different patients are like each other"),
+        ("above_copy", "so like one real image that they may copy it"),
+    ):
+        text += f" {_percent(made[key])} are {what}; of {whose} {_percent(real[key])}: {_compared(made[key], real[key])}."
+    if verdicts["copy suspect"]:
+        text += " Look at the copy suspects before the images are used or shared."
+    return f"{text} Likeness can't see copies that are moved, mirrored or blurred; 'healthgan audit' looks for these."
+
+
+_AS_REAL = {
+    "inside_band": {"share": 0.9, "low": 0.9, "high": 0.9},  # by the percentiles that bound the band
+    "above_copy": {"share": 0.01, "low": 0.01, "high": 0.01},
+}
+
+
+def _compared(made: dict[str, Any], real: dict[str, Any]) -> str:
+    if made["low"] > real["high"]:
+        return "clearly more"
+    return "clearly fewer" if made["high"] < real["low"] else "no clear difference"
 
 
 def _describe_one(judged: "Judged", band: "Band") -> dict[str, Any]:
@@ -167,6 +205,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     )
     if facts.get("heldout_left_out"):
         typer.echo(f"Left out of the held-out images: {facts['heldout_left_out']}.")
+    typer.echo(f"Conclusion: {facts['conclusion']}")
 
 
 def _percentile_table(facts: dict[str, Any]) -> "Table":
@@ -204,4 +243,6 @@ def _verdict_table(facts: dict[str, Any]) -> "Table":
 
 
 def _percent(share: dict[str, Any]) -> str:
+    if share["low"] == share["high"]:  # known, not estimated
+        return f"{100 * share['share']:.0f} %"
     return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f}–{100 * share['high']:.1f})"

@@ -1,17 +1,15 @@
 """Synthetic sets as files that others can use, each with a card.
 
 An ``.npz`` in MedMNIST's layout (``train_images``, ``train_labels``, ``class_names``; ``images`` alone where there
-are no labels), the card as JSON inside it under ``card`` and as text beside it, in ``NAME.card.md``. Or a folder
-of PNG files with ``metadata.csv`` (Hugging Face's ImageFolder), the card as JSON in ``card.json`` and as text in
+are no labels), the card as JSON inside it under ``card`` and for people beside it, in ``NAME.card.md``. Or a folder
+of PNG files with ``metadata.csv`` (Hugging Face's ImageFolder), the card as JSON in ``card.json`` and for people in
 ``README.md``. :func:`healthgan.sources.synthetic.load_synthetic` reads both back to an equal set.
 """
 
 import csv
 import json
 import os
-import re
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from healthgan import __version__
+from healthgan.card_text import card_text, front_matter
 from healthgan.errors import InputError
-from healthgan.files import write_atomically, write_text
-from healthgan.sources import printable
+from healthgan.files import check_new_file, check_new_folder, part_name, write_atomically, write_text
+from healthgan.sources.pictures import PICTURE_SUFFIXES
 from healthgan.sources.synthetic import CARD, MAX_CARD_BYTES, METADATA, SyntheticSet
 
 README = "README.md"
@@ -36,9 +35,8 @@ LIMITS = (
     "They are not for diagnosis, nor for measuring how well a model works.",
     "No audit proves that no training image can be recognised; treat them with the care the training images need.",
 )
-UNKNOWN_PATIENTS = "not known: every image counts as one of its own"
-"""What the card says in place of a number of patients."""
-SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+_FILE_SUFFIXES = frozenset({".7z", ".bz2", ".h5", ".hdf5", ".jp2", ".mp4"}) | PICTURE_SUFFIXES
+"""Of files, beside those of letters alone."""
 
 
 def make_card(
@@ -94,6 +92,28 @@ def make_card(
     return found
 
 
+def check_export(path: Path) -> None:
+    """Make sure that a synthetic set can be written there, before it is made.
+
+    Args:
+        path: as for :func:`export`.
+
+    Raises:
+        InputError: the path is taken, can't be written, or looks like a file of another kind.
+    """
+    if path.suffix.lower() == ".npz":
+        check_new_file(path)
+        check_new_file(_card_beside(path), replace=True)
+        return
+    check_new_folder(path)
+    suffix = path.suffix.lower()
+    if not path.is_dir() and (suffix[1:].isalpha() or suffix in _FILE_SUFFIXES):
+        raise InputError(
+            f"'{path}' looks like a {suffix} file, which can't be written. End it in .npz for one file, or leave "
+            f"'{path.suffix}' out for a folder of PNG files."
+        )
+
+
 def export(made: SyntheticSet, path: Path, verdicts: Sequence[str] | None = None) -> None:
     """Write a synthetic set, whole or not at all.
 
@@ -106,16 +126,12 @@ def export(made: SyntheticSet, path: Path, verdicts: Sequence[str] | None = None
         InputError: the path is taken, the set has no card or one of another set, or a class name can't be written.
     """
     card = _checked_card(made)
+    check_export(path)
     if path.suffix.lower() == ".npz":
-        if path.exists():
-            raise InputError(f"'{path}' is there already. Choose another name or remove it.")
         _export_npz(path, made, card)
         return
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        what = "a file" if path.is_file() else "a folder that is not empty"
-        raise InputError(f"'{path}' is {what}. Choose a new name, or end it in .npz for a single file.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = part_name(path)
     part.mkdir()
     try:
         _write_folder(part, made, card, verdicts)
@@ -124,36 +140,6 @@ def export(made: SyntheticSet, path: Path, verdicts: Sequence[str] | None = None
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def card_text(card: Mapping[str, Any]) -> str:
-    """The card as a Hugging Face dataset card: YAML front matter and Markdown."""
-    size = next((text for top, text in SIZE_CATEGORIES.items() if card["images"] < top), "1M<n<10M")
-    front = [
-        f"pretty_name: {_yaml(card['name'])}",
-        "annotations_creators:\n- machine-generated",
-        "task_categories:\n- image-classification",
-        "tags:\n- synthetic\n- medical\n- healthgan",
-        f"size_categories:\n- {_yaml(size)}",
-    ]
-    height, width = card["size"]
-    kind = "RGB" if card["channels"] == 3 else "grey"
-    body = [
-        f"# {_code(card['name'])}",
-        f"**Synthetic images: no camera took them.** {card['images']} of {height}×{width} pixels, {kind}, made by "
-        f"{_code(card['made_by'])}.",
-        *_section("Images a class", card["counts"], "The images have no labels."),
-        *_section("Trained on", card["trained_on"], "Not told."),
-        *_section("Generator", card["generator"], "Not told."),
-        *_section("Selection", card["selection"], "All images that were made are here."),
-        *_section("Fidelity", card["fidelity"], "Not measured."),
-        *_section("Privacy audit", card["privacy"], "**Not audited.** Audit the set before you share it."),
-        "## Intended use",
-        _prose(card["intended_use"]),
-        "## Limits",
-        "\n".join(f"- {_prose(limit)}" for limit in card["limits"]),
-    ]
-    return "\n".join(["---", *front, "---", ""]) + "\n\n".join(["", *body]).lstrip("\n") + "\n"
 
 
 def _counts(labels: NDArray[np.int64], classes: int) -> list[int]:
@@ -190,14 +176,18 @@ def _checked_card(made: SyntheticSet) -> dict[str, Any]:
 
 def _export_npz(path: Path, made: SyntheticSet, card: Mapping[str, Any]) -> None:
     """The card is written last and an older one goes first: a set that has its card beside it is whole."""
-    text = path.with_suffix(".card.md")
+    text = _card_beside(path)
     text.unlink(missing_ok=True)
     write_atomically(path, lambda part: _write_npz(part, made, card))
     try:
-        write_text(text, card_text(card))
+        write_text(text, card_text(card, f"'card' in {path.name}"))
     except BaseException:
         path.unlink()  # so that the same command can be repeated
         raise
+
+
+def _card_beside(path: Path) -> Path:
+    return path.with_suffix(".card.md")
 
 
 def _write_npz(path: Path, made: SyntheticSet, card: Mapping[str, Any]) -> None:
@@ -233,57 +223,4 @@ def _write_folder(
         file.flush()
         os.fsync(file.fileno())
     write_text(root / CARD, _as_json(card))
-    write_text(root / README, card_text(card))
-
-
-def _section(title: str, facts: object, otherwise: str) -> list[str]:
-    return [f"## {title}", "\n".join(_items(facts)) if facts else otherwise]
-
-
-def _items(value: object, depth: int = 0) -> list[str]:
-    """Nested lists of JSON's values; every text is a code span, so that none of it is taken for Markdown."""
-    indent = "  " * depth
-    if isinstance(value, dict):
-        pairs = [(f"{_code(str(key))}: ", _told(str(key), inner)) for key, inner in value.items()]
-    elif isinstance(value, list):
-        pairs = [("", inner) for inner in value]
-    else:
-        return [f"{indent}- {_scalar(value)}"]
-    lines = []
-    for head, inner in pairs:
-        if isinstance(inner, dict | list) and inner:
-            lines += [f"{indent}- {head}".rstrip(), *_items(inner, depth + 1)]
-        else:
-            lines.append(f"{indent}- {head}{_scalar(inner)}")
-    return lines
-
-
-def _told(key: str, value: object) -> object:
-    """The value, or that nobody knows how many patients there are."""
-    return UNKNOWN_PATIENTS if value is None and key.endswith("patients") else value
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value) if isinstance(value, int) else _code(value) if isinstance(value, str) else "–"
-
-
-def _code(text: str) -> str:
-    """A Markdown code span that shows the text as it is, control characters as escapes."""
-    shown = printable(text)
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    return f"{fence} {shown} {fence}" if "`" in shown or not shown.strip() else f"{fence}{shown}{fence}"
-
-
-def _prose(text: str) -> str:
-    """Text as Markdown that shows the same text."""
-    return re.sub(r"([\\`*_\[\]<>#|~&])", r"\\\1", printable(text))
-
-
-def _yaml(text: str) -> str:
-    """A double-quoted YAML scalar."""
-    escapes = {'"': '\\"', "\\": "\\\\"}
-    return '"' + "".join(escapes.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in text) + '"'
+    write_text(root / README, front_matter(card) + card_text(card, CARD))

@@ -1,10 +1,77 @@
-"""Files that are whole or not there: temporary file, fsync, rename."""
+"""Files that are whole or not there: temporary file, fsync, rename; and whether they can be written at all."""
 
+import errno
 import hashlib
 import os
+import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+from healthgan.errors import InputError
+
+
+def check_new_file(path: Path, *, replace: bool = False) -> None:
+    """Make sure that a file can be written, before the work that fills it: nothing is left behind.
+
+    Folders that are missing above it are no fault; :func:`write_atomically` makes them.
+
+    Args:
+        path: the file to be.
+        replace: whether an older file may lie there.
+
+    Raises:
+        InputError: something lies there already, or nothing can be written there.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"'{path}' is a folder; the name of a new file is needed. Put a name behind it.")
+        if os.path.lexists(path) and not (replace and path.is_file()):
+            raise InputError(f"'{path}' is there already. Choose another name or remove it.")
+    except OSError as error:
+        raise InputError(_not_writable(path, error)) from error
+    _try_to_write(path)
+
+
+def check_new_folder(path: Path) -> None:
+    """Make sure that a folder can be made and filled, before the work that fills it: nothing is left behind.
+
+    Args:
+        path: the folder to be; it may be there if it is empty.
+
+    Raises:
+        InputError: something lies there already, or nothing can be written there.
+    """
+    try:
+        if path.is_dir():
+            if any(path.iterdir()):
+                raise InputError(f"'{path}' is a folder that is not empty. Choose a new name or empty it.")
+        elif os.path.lexists(path):
+            raise InputError(f"'{path}' is a file; the name of a new folder is needed. Choose another name.")
+    except OSError as error:
+        raise InputError(_not_writable(path, error)) from error
+    _try_to_write(path)
+
+
+def part_name(path: Path) -> Path:
+    """A new name beside ``path`` for what is half written."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
+def _try_to_write(path: Path) -> None:
+    """Write beside it, or where the first missing folder above it would be: permissions alone tell too little."""
+    try:
+        above = next(folder for folder in path.parents if folder.exists())
+        with tempfile.TemporaryDirectory(prefix=".healthgan-", dir=above) as trial:
+            (Path(trial) / part_name(path).name).touch()
+    except OSError as error:
+        raise InputError(_not_writable(path, error)) from error
+
+
+def _not_writable(path: Path, error: OSError) -> str:
+    files = [above for above in path.parents if above.is_file()] if error.errno == errno.ENOTDIR else []
+    reason = f"'{files[0]}' is a file, not a folder" if files else error.strerror or str(error)
+    return f"'{path}' can't be written: {reason}. Choose another path."
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -18,7 +85,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write: fills the file it is given.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = part_name(path)
     part.touch(exist_ok=False)
     try:
         write(part)

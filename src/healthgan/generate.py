@@ -10,9 +10,11 @@ import numpy as np
 
 from healthgan.errors import InputError
 from healthgan.executors import Report, Step, keep_freed_memory
+from healthgan.files import check_new_file
 from healthgan.generators.interface import LABELS
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
+from healthgan.stopping import Stopped, noted_stops
 from healthgan.studies import choose_device
 from healthgan.task import Task, check_rare, make_task
 
@@ -52,83 +54,71 @@ def train_generator(
     measure: bool = True,
     classifier_steps: int = 2000,
     report: Report,
+    stopping: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Train on the training split only and write the generator, with what it was trained on and how good it is.
 
     When the same call is repeated, an interrupted training goes on where it stopped, and one that was interrupted
-    while it was measured is measured again. Fidelity and privacy are
-    measured against the validation split, which decides nothing about the generator; the test split is not read.
+    while it was measured is measured again. Ctrl-C or SIGTERM in training ends it after the step, with a checkpoint.
+    Fidelity and privacy are measured against the validation split, which decides nothing about the generator; the
+    test split is not read.
 
     Args:
         request: what to train on.
-        out: a new ``.safetensors`` file.
+        out: a new ``.safetensors`` file; its folder is made if need be.
         device: ``auto``, ``cpu`` or ``cuda``.
         measure: fidelity and privacy, which takes some minutes on a CPU.
         classifier_steps: of each classifier that measures fidelity.
         report: told how far it is.
+        stopping: called when a stop is asked for in training.
 
     Returns:
         The facts that stand in the file.
 
     Raises:
         InputError: the source, a class, the preset or the file cannot be used, or training diverged.
+        Stopped: by Ctrl-C or SIGTERM; the message says what is kept.
     """
     if out.suffix != ".safetensors":
         raise InputError(f"--out is '{out}'; a file name that ends in .safetensors is needed.")
-    if out.exists():
-        raise InputError(f"'{out}' is there already. Choose another name or remove it.")
+    check_new_file(out)
     device = choose_device(device)
     task, trained_on = training_task(request)
-
-    import torch
-
-    from healthgan.generators.presets import new_generator
-    from healthgan.generators.store import load_generator, save_generator
-
-    torch.set_num_threads(1)
-    keep_freed_memory()
     checkpoint = _checkpoint(out, {**trained_on, "pixels": _digest(task)}, request)
-    generator = new_generator(
-        request.preset,
-        seed=request.seed,
-        device=device,
-        checkpoint=checkpoint,
-        progress=lambda done, total, facts: report(Step("training", done, total, facts)),
-    )
-    unmeasured = checkpoint.with_name(checkpoint.name.replace(".checkpoint.", ".unmeasured."))
-    if unmeasured.exists():  # stopped while it was measured
-        generator = load_generator(unmeasured, device).generator
-    else:
-        _fit(generator, task)
+    check_new_file(checkpoint, replace=True)  # its name is longer
+    try:
+        generator = _trained(request, task, device, checkpoint, report, stopping)
+        facts = {
+            "class_names": [task.reference, task.rare],
+            "trained_on": trained_on,
+            "generator": {
+                "preset": request.preset,
+                "seed": request.seed,
+                "device": device,
+                **_training_facts(generator),
+            },
+            "fidelity": None,
+            "privacy": None,
+        }
         if measure:
-            save_generator(generator, {}, unmeasured)
-    facts = {
-        "class_names": [task.reference, task.rare],
-        "trained_on": trained_on,
-        "generator": {
-            "preset": request.preset,
-            "seed": request.seed,
-            "device": device,
-            **_training_facts(generator),
-        },
-        "fidelity": None,
-        "privacy": None,
-    }
-    if measure:
-        from healthgan.generators.measure import measure_generator
+            from healthgan.generators.measure import measure_generator
 
-        facts |= measure_generator(
-            generator,
-            task,
-            patients_known=trained_on["patients"] is not None,
-            both=request.preset != "dcgan-2023",
-            seed=request.seed,
-            device=device,
-            steps=classifier_steps,
-            progress=_teller(report),
-        )
-    save_generator(generator, facts, out)
-    unmeasured.unlink(missing_ok=True)
+            facts |= measure_generator(
+                generator,
+                task,
+                patients_known=trained_on["patients"] is not None,
+                both=request.preset != "dcgan-2023",
+                seed=request.seed,
+                device=device,
+                steps=classifier_steps,
+                progress=_teller(report),
+            )
+        from healthgan.generators.store import save_generator
+
+        save_generator(generator, facts, out)
+    except KeyboardInterrupt as stop:
+        raise Stopped(_what_is_kept(checkpoint)) from stop
+    _unmeasured(checkpoint).unlink(missing_ok=True)
     return facts
 
 
@@ -206,6 +196,41 @@ def training_task(request: TrainRequest) -> tuple[Task, dict[str, Any]]:
     return task, facts
 
 
+def _trained(
+    request: TrainRequest,
+    task: Task,
+    device: str,
+    checkpoint: Path,
+    report: Report,
+    stopping: Callable[[], None],
+) -> "DiffusionGenerator | DcganGenerator":
+    """The generator after training, which is on disk from then on; where it was trained before, it is read."""
+    import torch
+
+    from healthgan.generators.presets import new_generator
+    from healthgan.generators.store import load_generator, save_generator
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    unmeasured = _unmeasured(checkpoint)
+    if unmeasured.exists():
+        return load_generator(unmeasured, device).generator
+    with noted_stops(stopping) as stop:
+        generator = new_generator(
+            request.preset,
+            seed=request.seed,
+            device=device,
+            checkpoint=checkpoint,
+            progress=lambda done, total, facts: report(Step("training", done, total, facts)),
+            stop=stop,
+        )
+        _fit(generator, task)
+        save_generator(generator, {}, unmeasured)
+        if stop():
+            raise Stopped
+    return generator
+
+
 def _fit(generator: "DiffusionGenerator | DcganGenerator", task: Task) -> None:
     reals = [task.references["train"], task.rares["train"]]
     try:
@@ -234,13 +259,29 @@ def _checkpoint(out: Path, trained_on: dict[str, Any], request: TrainRequest) ->
     return out.with_name(f".{out.stem}.{key}.checkpoint.safetensors")
 
 
+def _unmeasured(checkpoint: Path) -> Path:
+    """Where a generator is kept that is trained, and waits to be measured."""
+    return checkpoint.with_name(checkpoint.name.replace(".checkpoint.", ".unmeasured."))
+
+
+def _what_is_kept(checkpoint: Path) -> str:
+    """What a stop left on disk, and how to go on."""
+    unmeasured = _unmeasured(checkpoint)
+    if unmeasured.exists():
+        return f"The trained generator is kept in '{unmeasured}'. The same command goes on from there and measures it."
+    if checkpoint.exists():
+        return f"The training so far is kept in '{checkpoint}'. The same command goes on from there."
+    return "Nothing was learnt yet, and nothing is kept. The same command starts again."
+
+
 def _training_facts(generator: "DiffusionGenerator | DcganGenerator") -> dict[str, Any]:
     from healthgan.generators.presets import DiffusionGenerator
 
-    facts: dict[str, Any] = {"settings": asdict(generator.settings)}
+    facts: dict[str, Any] = {"kind": "the 2023 study's GAN", "settings": asdict(generator.settings)}
     if isinstance(generator, DiffusionGenerator):
         trained = generator.trained
         assert trained is not None, "fit first"
+        facts |= {"kind": "a diffusion model of both classes"}
         facts |= {"checkpoint": trained.chosen, "stopped": trained.stopped or None}
         facts["trained_in"] = generator.trained_in
         facts["checks"] = [_without_nan(asdict(check)) for check in trained.checks]

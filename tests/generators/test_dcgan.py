@@ -8,6 +8,7 @@ from safetensors.torch import save
 from healthgan.errors import InputError
 from healthgan.generators.dcgan import Discriminator, Generator, build, gan_losses
 from healthgan.generators.fit_dcgan import fit_dcgan, load_generator, render, save_generator
+from healthgan.stopping import Stopped
 
 CPU = torch.device("cpu")
 
@@ -20,12 +21,15 @@ def weights(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def train(checkpoint, progress=lambda *_: None, *, seed=3, epochs=4, learning_rate=1e-3):
+def train(
+    checkpoint, progress=lambda *_: None, *, seed=3, epochs=4, learning_rate=1e-3, stop=lambda: False
+):
     """20 images of 16×16 in batches of 8: the last batch of an epoch is smaller."""
     images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), dtype=np.uint8)
     return fit_dcgan(
         images, preset="dcgan-small", epochs=epochs, batch=8, learning_rate=learning_rate, seed=seed,
         device=CPU, checkpoint=checkpoint, checkpoint_seconds=0.0, progress=progress,
+        stop=stop,
     )  # fmt: skip
 
 
@@ -104,6 +108,20 @@ def test_an_interrupted_training_goes_on_to_the_same_result(tmp_path):
     seen = []
     resumed = train(checkpoint, lambda epoch, _: seen.append(epoch))
     assert seen == [3, 4]
+    assert same(whole, resumed)
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 12])
+def test_asked_to_stop_it_ends_after_the_step_and_goes_on_to_the_same_result(tmp_path, at):
+    """In the first epoch, at its end, in the middle of the second, and after the last of all 12 steps."""
+    whole, checkpoint, steps = train(tmp_path / "whole"), tmp_path / "cut", iter(range(1, at + 1))
+    with pytest.raises(Stopped):
+        train(checkpoint, stop=lambda: next(steps) == at)
+    assert next(steps, None) is None, "it stopped before it was asked to"
+    seen = []
+    resumed = train(checkpoint, lambda epoch, _: seen.append(epoch))
+    assert seen == list(range(1 + (at - 1) // 3, 5))
     assert same(whole, resumed)
     assert not checkpoint.exists()
 

@@ -14,6 +14,7 @@ from healthgan.generators.diffusion import BLOCK, Diffusion, Settings, sample, t
 from healthgan.generators.diffusion_state import held_out, restore, save, start
 from healthgan.generators.fit_diffusion import fit_diffusion
 from healthgan.generators.unet import UNet
+from healthgan.stopping import Stopped
 
 CPU = torch.device("cpu")
 TINY = Settings(steps=40, batch=16, width=16, checks=4)
@@ -103,6 +104,28 @@ def test_a_stopped_training_goes_on_to_the_same_bits(whole, tmp_path) -> None:
     assert resumed.checks == whole.checks
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("at", [1, 7, 10, 39])
+def test_asked_to_stop_it_ends_after_the_step_and_goes_on_to_the_same_bits(whole, tmp_path, at) -> None:
+    """Long before a checkpoint is due, in the middle of two checks, at a check, and before the last step."""
+    file, steps = tmp_path / "checkpoint.safetensors", iter(range(1, at + 1))
+    with pytest.raises(Stopped):
+        train(checkpoint=file, stop=lambda: next(steps) == at)
+    assert next(steps, None) is None, "it stopped before it was asked to"
+    assert load_file(file)["step"][0] == at
+    resumed = train(checkpoint=file)
+    assert not file.exists()
+    assert resumed.checks == whole.checks
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_a_stop_after_the_last_step_loses_nothing(whole, tmp_path) -> None:
+    steps = iter(range(1, TINY.steps + 1))
+    found = train(checkpoint=tmp_path / "checkpoint", stop=lambda: next(steps) == TINY.steps)
+    assert found.checks == whole.checks
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"half a file", to_bytes({"sum": torch.zeros(3)})])

@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 
 from healthgan.errors import InputError
 from healthgan.generate import sample_generator
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Settings
 from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator, new_generator
-from healthgan.generators.store import load_generator, save_generator
+from healthgan.generators.store import checksum, load_generator, save_generator
 
 FACTS = {"class_names": ["normal", "rare"], "trained_on": {"source": "made up"}}
 
@@ -22,8 +25,8 @@ FACTS = {"class_names": ["normal", "rare"], "trained_on": {"source": "made up"}}
 def diffusion() -> DiffusionGenerator:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (20, 20, 17, 3), np.uint8)
-    settings = Settings(steps=4, batch=4, width=8, checks=2)
-    return DiffusionGenerator(settings, seed=1).fit(images, np.arange(20) % 2)
+    small = Settings(steps=4, batch=4, width=8, checks=2)
+    return DiffusionGenerator(small, seed=1).fit(images, np.arange(20) % 2)
 
 
 @pytest.fixture
@@ -73,6 +76,13 @@ def spoil(file, described_change: dict, tensor_change: dict) -> None:
         described = json.loads(opened.metadata()["healthgan"])
     merge(described, described_change)
     tensors = {k: v for k, v in (load_file(file) | tensor_change).items() if v is not None}
+    write_signed(described, tensors, file)
+
+
+def write_signed(described: dict, tensors: dict, file) -> None:
+    """With a checksum that fits, so that what is wrong must be seen in itself."""
+    if {"build", "facts"} <= described.keys():
+        described["sha256"] = checksum(described, tensors)
     save_file(tensors, file, metadata={"healthgan": json.dumps(described)})
 
 
@@ -105,6 +115,14 @@ CHANGES = {
     "names that are a word": ({"facts": {"class_names": "ab"}}, {}, "class_names cannot be used"),
     "names that are numbers": ({"facts": {"class_names": [0, 1]}}, {}, "class_names cannot be used"),
     "two wrong": ({"facts": {"fidelity": 1, "privacy": "none"}}, {}, "fidelity and privacy cannot"),
+    "a build without bottom": ({"build": {"more": deep(200)}}, {}, "holds no generator"),
+    "an earlier version": ({"format": "healthgan-generator-1"}, {}, "by an earlier version.*Train it again"),
+    "weights that are no numbers": (
+        {},
+        {"last.bias": torch.full((12,), float("nan"))},
+        "no finite numbers, in 'last.bias' first.*another --seed",
+    ),
+    "endless weights": ({}, {"last.bias": torch.full((12,), float("inf"))}, "no finite numbers"),
     "facts without bottom": ({"facts": {"trained_on": deep(500)}}, {}, "facts cannot be used"),
 }
 
@@ -146,7 +164,10 @@ def test_a_value_of_any_type_anywhere_is_one_message_or_does_no_harm(value, diff
     for table in (described, build, build["settings"], described["facts"]):
         for key, before in table.items():
             table[key] = value
-            save_file(tensors, file, metadata={"healthgan": json.dumps(described)})
+            if key != "sha256":
+                write_signed(described, tensors, file)
+            else:
+                save_file(tensors, file, metadata={"healthgan": json.dumps(described)})
             try:
                 if key in SAMPLED:
                     assert sample_generator(file, 1, None, 0).pixels.shape == (1, 20, 17, 3)
@@ -156,7 +177,7 @@ def test_a_value_of_any_type_anywhere_is_one_message_or_does_no_harm(value, diff
                 refused.append(key)
             table[key] = before
     assert value != -1 or {"steps", "learning_rate", "chosen", "mean", "spread"} - set(refused) == {"mean"}
-    assert set(refused) >= {"format", "build", "kind", "settings", "size", "class_names"}
+    assert set(refused) >= {"format", "sha256", "build", "kind", "settings", "size", "class_names"}
 
 
 def test_how_many_and_which_seed(file) -> None:
@@ -166,21 +187,74 @@ def test_how_many_and_which_seed(file) -> None:
             sample_generator(file, count, None, seed)
 
 
-@pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])
-def test_other_files_are_refused(content, tmp_path) -> None:
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
+def test_any_flipped_bit_is_noticed_or_harmless(file, data) -> None:
+    """Harmless is a blank between the header and the tensors, which nothing reads."""
+    whole = file.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    bit = data.draw(st.integers(0, 7))
+    flipped = bytearray(whole)
+    flipped[place] ^= 1 << bit
+    file.write_bytes(flipped)
+    try:
+        stored = load_generator(file)
+    except InputError:
+        pass  # noticed
+    else:
+        assert stored.facts == FACTS
+        assert chr(whole[place]).isspace() or chr(flipped[place]).isspace()
+    finally:
+        file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.99])
+def test_flipped_bytes_in_the_weights_are_named_with_the_remedy(file, part) -> None:
+    content = bytearray(file.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[start + int(part * (len(content) - start))] ^= 0x10
+    file.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"is damaged: .*checksum\. Copy it again.*or train it again"
+    ) as caught:
+        load_generator(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_word_of_the_card_changed_is_noticed(file) -> None:
+    file.write_bytes(file.read_bytes().replace(b"made up", b"made in"))
+    with pytest.raises(InputError, match="is damaged"):
+        load_generator(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty. Give a .safetensors file that 'healthgan train' wrote"),
+        (b"no safetensors", "is no generator, but a file of another kind. Give"),
+        (b"PK\x03\x04" + b"\xff" * 64, "is no generator, but a file of another kind. Give"),
+        (to_bytes({"x": torch.zeros(3)}), "holds no generator of this program"),
+        (to_bytes({"x": torch.zeros(3)}, {"healthgan": "half a"}), "is damaged: what it says"),
+    ],
+)
+def test_other_files_are_refused(content, message, tmp_path) -> None:
     path = tmp_path / "other.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="cannot be read as safetensors"):
+    with pytest.raises(InputError, match=message):
         load_generator(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="There is no file"):
         load_generator(tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match="cannot be read as safetensors"):
+    with pytest.raises(InputError, match=r"is a folder\. Give"):
         load_generator(tmp_path)
 
 
-def test_a_truncated_file_is_refused(file) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match="cannot be read as safetensors"):
+@pytest.mark.parametrize("kept", [20, 200, -100])
+def test_a_truncated_file_is_refused(file, kept) -> None:
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"is cut off or damaged .*\. Copy it again"):
         load_generator(file)
 
 

@@ -10,8 +10,9 @@ from PIL import Image
 from healthgan.errors import InputError
 from healthgan.privacy.audit import audit
 from healthgan.privacy.gallery import difference, moved, write_gallery
+from healthgan.privacy.intervals import Share
 from healthgan.privacy.planted import noisy
-from healthgan.privacy.summary import rows
+from healthgan.privacy.summary import conclusion, rows
 from healthgan.sources.phantom import Counts, phantom_images
 
 
@@ -149,6 +150,64 @@ def test_rows_are_text_of_every_figure(fresh, copied):
     assert table["membership, true positives at 1 % false"].value == "not computable"
     assert all(row.images for row in table.values())
     assert rows(copied)[0].value == f"{100 * copied.copies.share:.1f} %"
+
+
+def test_no_cell_of_the_rows_is_empty(fresh, copied):
+    assert all(all(row) for found in (fresh, copied) for row in rows(found))
+
+
+def test_the_conclusion_of_fresh_images_and_what_it_leaves_open(fresh):
+    clean = replace(fresh, copies=Share.of(0, 200))
+    said = conclusion(clean)
+    assert said.startswith(
+        "No sign that training images were copied or remembered: none of 200 images is a copy suspect; "
+    )
+    assert f"membership test (AUROC {fresh.membership.auroc:.2f}, " in said
+    assert "That is no proof" in said
+    assert (
+        "This can't rule out: copies among up to 1.8 % of such images, as 200 were looked at" in said
+    )  # 1 - 0.025^(1/200)
+    weak = conclusion(replace(clean, power={**fresh.power, "blur 1": Share.of(43, 100)}))
+    assert "copies of kinds that the search often misses, as planted ones show: blur 1 (43 % found)" in weak
+    assert "often misses" not in said
+
+
+def test_the_conclusion_of_copies(copied):
+    said = conclusion(copied)
+    count = copied.copies.count
+    assert said.startswith(f"Training images were copied: {count} of 150 images are copy suspects (")
+    assert "more than of real images of other patients (" in said
+    assert "not clearly" not in said
+    for trace in TRACES.values():
+        assert trace in said
+    assert "don't share images or generator" in said
+
+
+def test_a_suspect_or_two_is_no_verdict_and_is_to_be_looked_at(fresh):
+    """As many as real images of other patients give."""
+    few = conclusion(replace(fresh, copies=Share.of(1, 200)))
+    assert few.startswith(
+        "No sign of memory, but single images that look like copies: 1 of 200 images is a copy suspect ("
+    )
+    assert "not clearly more than of real images" in few
+    assert "Look at each suspect" in few
+
+
+TRACES = {
+    "closer": "lie nearer to a training image",
+    "c_t": "C_T is -",
+    "authenticity": "count as authentic",
+    "membership": "are told from others by their distance",
+}
+
+
+@pytest.mark.parametrize("part", TRACES)
+def test_each_trace_of_memory_is_told_by_itself(fresh, copied, part):
+    found = replace(fresh, copies=Share.of(0, 200), **{part: getattr(copied, part)})
+    said = conclusion(found)
+    assert said.startswith("The images carry traces of the training images: none of 200 images")
+    assert [name for name, words in TRACES.items() if words in said] == [part]
+    assert "more freely than the training images" in said
 
 
 def test_a_c_t_that_is_not_computable_is_said(fresh):

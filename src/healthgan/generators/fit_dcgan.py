@@ -1,6 +1,7 @@
 """Train a DCGAN as the 2023 study did, and harvest its images as training goes on."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from healthgan.files import write_atomically
 from healthgan.generators.checkpoint import read_checkpoint
 from healthgan.generators.dcgan import LAYERS, Discriminator, Generator, Preset, build, gan_losses
 from healthgan.keras_semantics import Adam
+from healthgan.stopping import Stopped
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called after every epoch with the number of epochs done and what was measured."""
@@ -53,6 +55,9 @@ class _State:
     noise: Tensor
     history: list[NDArray[np.uint8]]
     losses: list[tuple[float, float]]
+    order: Tensor  # int64, of the images in the epoch under way; empty between two
+    position: int  # in that order: images that were trained on
+    sums: Tensor  # (2,) float32, losses of the steps of that epoch
 
 
 def fit_dcgan(
@@ -67,6 +72,7 @@ def fit_dcgan(
     checkpoint: Path,
     checkpoint_seconds: float = 60.0,
     progress: Progress,
+    stop: Callable[[], bool] = lambda: False,
 ) -> DcganRun:
     """Train on images of one class; with a checkpoint in place, go on from it to the same result.
 
@@ -85,9 +91,11 @@ def fit_dcgan(
         checkpoint: file that holds the state of an unfinished training; removed at the end.
         checkpoint_seconds: write it after the first epoch that ends this long after the last write.
         progress: told after every epoch.
+        stop: asked after every step; where it says yes, the checkpoint is written and training ends.
 
     Raises:
         InputError: the preset cannot make images of this size, or the checkpoint cannot be read.
+        Stopped: ``stop`` said yes.
         FloatingPointError: a loss is not a number.
     """
     state = _start(images, preset, learning_rate, seed, device)
@@ -96,7 +104,11 @@ def fit_dcgan(
     pool = torch.from_numpy(images).to(device)  # (N, H, W, C) uint8
     written = time.monotonic()
     for epoch in range(len(state.losses) + 1, epochs + 1):
-        losses = _epoch(state, pool, batch)
+        try:
+            losses = _epoch(state, pool, batch, stop)
+        except Stopped:
+            _save(state, checkpoint)
+            raise
         if not np.isfinite(losses).all():
             raise FloatingPointError(f"The GAN diverged in epoch {epoch}: losses {losses}.")
         state.losses.append(losses)
@@ -159,21 +171,26 @@ def _start(
         noise=noise,
         history=[render(generator, noise)],
         losses=[],
+        order=torch.empty(0, dtype=torch.int64),
+        position=0,
+        sums=torch.zeros(2),
     )
 
 
-def _epoch(state: _State, pool: Tensor, batch: int) -> tuple[float, float]:
-    """One pass over the images; the mean losses of generator and discriminator."""
-    order = torch.randperm(len(pool), generator=state.rng).to(pool.device)
-    sums, steps = torch.zeros(2), 0
-    for start in range(0, len(order), batch):
-        real = (
-            pool[order[start : start + batch]].permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
-        )  # channels last in memory
+def _epoch(state: _State, pool: Tensor, batch: int, stop: Callable[[], bool]) -> tuple[float, float]:
+    """One pass over the images, or the rest of one; the mean losses of generator and discriminator."""
+    if not len(state.order):
+        state.order, state.sums = torch.randperm(len(pool), generator=state.rng), torch.zeros(2)
+    while state.position < len(pool):
+        chosen = state.order[state.position : state.position + batch].to(pool.device)
+        real = pool[chosen].permute(0, 3, 1, 2).float().sub(127.5).div(127.5)  # channels last in memory
         noise = torch.randn(batch, state.generator.noise, generator=state.rng).to(pool.device)
-        sums += _step(state, real, noise).cpu()
-        steps += 1
-    generator_loss, discriminator_loss = (sums / steps).tolist()
+        state.sums += _step(state, real, noise).cpu()
+        state.position += len(chosen)
+        if stop():
+            raise Stopped
+    generator_loss, discriminator_loss = (state.sums / math.ceil(len(pool) / batch)).tolist()
+    state.order, state.position = state.order[:0], 0
     return generator_loss, discriminator_loss
 
 
@@ -197,7 +214,13 @@ def _tensors(state: _State) -> dict[str, Tensor]:
         "discriminator_adam": state.discriminator_adam.state(),
     }
     named = {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
-    return named | {"rng": state.rng.get_state(), "noise": state.noise}
+    return named | {
+        "rng": state.rng.get_state(),
+        "noise": state.noise,
+        "order": state.order,
+        "position": torch.tensor(state.position),
+        "sums": state.sums,
+    }
 
 
 def _save(state: _State, path: Path) -> None:
@@ -222,5 +245,7 @@ def _restore(state: _State, tensors: dict[str, Tensor], device: torch.device) ->
     state.discriminator_adam.restore(part("discriminator_adam"))
     state.rng.set_state(tensors["rng"].cpu())
     state.noise = tensors["noise"].to(device)
+    state.order, state.position = tensors["order"], int(tensors["position"])
+    state.sums = tensors["sums"]
     state.history = list(tensors["history"].cpu().numpy())
     state.losses = [(generator, discriminator) for generator, discriminator in tensors["losses"].tolist()]

@@ -13,6 +13,7 @@ from healthgan.errors import InputError
 from healthgan.generators import edm
 from healthgan.generators.diffusion import BLOCK, Check, Diffusion, Settings, scale, trains_in
 from healthgan.generators.diffusion_state import State, restore, save, start
+from healthgan.stopping import Stopped
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called at every check with the number of steps done and what was measured."""
@@ -29,6 +30,7 @@ def fit_diffusion(
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Diffusion:
     """Train; with a checkpoint in place, go on from it to the same result.
 
@@ -48,9 +50,11 @@ def fit_diffusion(
         checkpoint: file that holds the state of an unfinished training; removed at the end.
         checkpoint_seconds: write it after the first step that ends this long after the last write.
         progress: told at every check.
+        stop: asked after every step; where it says yes, the checkpoint is written and training ends.
 
     Raises:
         InputError: images, labels or patients cannot be used, or the checkpoint is damaged.
+        Stopped: ``stop`` said yes before the last step.
         FloatingPointError: training diverged or collapsed before the first good checkpoint.
     """
     _check(images, labels, patients)
@@ -61,8 +65,8 @@ def fit_diffusion(
     written = time.monotonic()
     while state.step < settings.steps and not state.stopped:
         _take_step(state)
-        ending = state.step in ends
-        due = checkpoint is not None and time.monotonic() - written >= checkpoint_seconds
+        ending, stopping = state.step in ends, stop() and state.step < settings.steps
+        due = checkpoint is not None and (stopping or time.monotonic() - written >= checkpoint_seconds)
         if (ending or due or state.step % _LOOK_EVERY == 0) and int(state.finite) < state.step:
             state.stopped = f"diverged at step {int(state.finite) + 1}"
         elif ending:
@@ -72,6 +76,8 @@ def fit_diffusion(
         if checkpoint is not None and due and not state.stopped:
             save(state, checkpoint)
             written = time.monotonic()
+        if stopping and not state.stopped:
+            raise Stopped
     if not state.best:
         raise FloatingPointError(
             f"The generator {state.stopped}, before its first good checkpoint. Take a lower learning rate."

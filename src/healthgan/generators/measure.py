@@ -8,7 +8,7 @@ import torch
 from healthgan.fidelity import RealImages, fidelity_report
 from healthgan.generators.interface import LABELS, ImageGenerator
 from healthgan.privacy.audit import audit
-from healthgan.privacy.summary import rows
+from healthgan.privacy.summary import conclusion, rows
 from healthgan.task import Task
 
 MOST = 400
@@ -78,4 +78,9 @@ def measure_generator(
         others=unseen.reference,
         other_patients=unseen.reference_patients,
     )
-    return {"fidelity": fidelity.as_dict(), "privacy": {"audit": [row._asdict() for row in rows(found)]}}
+    privacy = {
+        "class": task.rare,
+        "audit": [row._asdict() for row in rows(found)],
+        "conclusion": conclusion(found),
+    }
+    return {"fidelity": fidelity.as_dict(), "privacy": privacy}

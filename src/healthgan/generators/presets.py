@@ -18,6 +18,8 @@ from healthgan.generators.fit_diffusion import fit_diffusion
 Preset = Literal["edm", "edm-quick", "dcgan-2023"]
 Progress = Callable[[int, int, dict[str, float]], None]
 """Told how much is done, of how much, and what was measured."""
+Stop = Callable[[], bool]
+"""Asked after every step whether training shall end there."""
 
 DEFAULT: Preset = "edm"
 
@@ -42,6 +44,10 @@ class DcganSettings:
     learning_rate: float = 1e-4
 
 
+def _never() -> bool:
+    return False
+
+
 class DiffusionGenerator:
     """The default: a small diffusion model of all classes at once (:mod:`healthgan.generators.fit_diffusion`).
 
@@ -52,6 +58,7 @@ class DiffusionGenerator:
         checkpoint: file for the state of an unfinished training, to go on from.
         checkpoint_seconds: how often it is written.
         progress: told at every check.
+        stop: asked after every step; where it says yes, the checkpoint is written and ``fit`` raises ``Stopped``.
     """
 
     def __init__(
@@ -63,9 +70,11 @@ class DiffusionGenerator:
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 60.0,
         progress: Progress | None = None,
+        stop: Stop = _never,
     ) -> None:
         self.settings, self.seed, self.device = settings, seed, device
         self.checkpoint, self.checkpoint_seconds, self.progress = checkpoint, checkpoint_seconds, progress
+        self.stop = stop
         self.trained: Diffusion | None = None
 
     @property
@@ -91,6 +100,7 @@ class DiffusionGenerator:
             checkpoint=self.checkpoint,
             checkpoint_seconds=self.checkpoint_seconds,
             progress=None if report is None else lambda step, facts: report(step, self.settings.steps, facts),
+            stop=self.stop,
         )
         return self
 
@@ -111,6 +121,7 @@ class DcganGenerator:
         device: ``cpu`` or ``cuda``.
         checkpoint: file for the state of an unfinished training, to go on from.
         progress: told after every epoch.
+        stop: asked after every step; where it says yes, the checkpoint is written and ``fit`` raises ``Stopped``.
     """
 
     def __init__(
@@ -121,9 +132,10 @@ class DcganGenerator:
         device: str = "cpu",
         checkpoint: Path,
         progress: Progress | None = None,
+        stop: Stop = _never,
     ) -> None:
         self.settings, self.seed, self.device = settings, seed, device
-        self.checkpoint, self.progress = checkpoint, progress
+        self.checkpoint, self.progress, self.stop = checkpoint, progress, stop
         self.trained: Generator | None = None
 
     def fit(
@@ -144,6 +156,7 @@ class DcganGenerator:
             device=torch.device(self.device),
             checkpoint=self.checkpoint,
             progress=lambda epoch, facts: report and report(epoch, settings.epochs, facts),
+            stop=self.stop,
         ).generator
         return self
 
@@ -164,7 +177,13 @@ class DcganGenerator:
 
 
 def new_generator(
-    preset: str, *, seed: int, device: str, checkpoint: Path, progress: Progress | None = None
+    preset: str,
+    *,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    progress: Progress | None = None,
+    stop: Stop = _never,
 ) -> DiffusionGenerator | DcganGenerator:
     """The generator of a name.
 
@@ -172,10 +191,10 @@ def new_generator(
         InputError: there is none of that name.
     """
     if preset == "dcgan-2023":
-        return DcganGenerator(seed=seed, device=device, checkpoint=checkpoint, progress=progress)
+        return DcganGenerator(seed=seed, device=device, checkpoint=checkpoint, progress=progress, stop=stop)
     for name, settings in DIFFUSION.items():
         if name == preset:
             return DiffusionGenerator(
-                settings, seed=seed, device=device, checkpoint=checkpoint, progress=progress
+                settings, seed=seed, device=device, checkpoint=checkpoint, progress=progress, stop=stop
             )
     raise InputError(f"There is no preset '{preset}'. Take one of {', '.join([*DIFFUSION, 'dcgan-2023'])}.")

@@ -1,7 +1,9 @@
 """Generators as files: safetensors, and what is in them is checked before it is used."""
 
+import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,12 @@ from healthgan.generators.diffusion import Check, Diffusion, Settings
 from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator
 from healthgan.generators.unet import UNet
 
-FORMAT = "healthgan-generator-1"
+FORMAT = "healthgan-generator-2"
+_WITHOUT_CHECKSUM = "healthgan-generator-1"
 _MOST_FACTS = 1 << 20  # bytes of metadata
 _DEEPEST = 32  # tables and lists inside one another
+_GIVE = "Give a .safetensors file that 'healthgan train' wrote."
+_COPY = "Copy it again from where it was whole, or train it again."
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,33 @@ def save_generator(generator: DiffusionGenerator | DcganGenerator, facts: dict[s
     else:
         network = trained
         build = {"kind": "dcgan-2023", "settings": asdict(generator.settings)}
-    text = json.dumps({"format": FORMAT, "build": build, "facts": facts})
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    described = {"build": build, "facts": facts}
+    text = json.dumps({"format": FORMAT, "sha256": checksum(described, tensors), **described})
     # One entry: safetensors writes several in a random order, and equal generators shall be equal files.
     write_atomically(path, lambda part: save_file(tensors, part, metadata={"healthgan": text}))
 
 
+def checksum(described: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over what a file says of its generator (``build`` and ``facts``) and over its tensors.
+
+    It tells damage, not forgery: who can write the file can write a new checksum.
+
+    Args:
+        described: what is ready for JSON; other entries than these two play no part.
+        tensors: on the CPU, contiguous.
+    """
+    said = {key: described[key] for key in ("build", "facts")}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
 def load_generator(path: Path, device: str = "cpu") -> Stored:
-    """Read a generator.
+    """Read a generator; nothing is unpickled.
 
     Raises:
         InputError: there is no such file, or it is not a generator's, or it is damaged.
@@ -74,33 +98,56 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
             _check_facts(path, described["facts"])
             network, generator = _build(path, described["build"])
             _check_tensors(path, network, file)
-            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(
             f"There is no file '{path}'. 'healthgan train SOURCE --out {path}' makes one."
         ) from None
     except (OSError, SafetensorError) as error:
-        raise InputError(f"'{path}' cannot be read as safetensors ({error}). Train it again.") from None
+        raise InputError(_unreadable(path, error)) from None
+    _check_values(path, described, tensors)
+    network.load_state_dict(tensors)
     network.to(device).eval()
     generator.device = device
     return Stored(generator, described["facts"])
 
 
+def _unreadable(path: Path, error: Exception) -> str:
+    """Why a file cannot be read: it is another kind of file, or a damaged one."""
+    if path.is_dir():
+        return f"'{path}' is a folder. {_GIVE}"
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)  # the header's length in 8 bytes, then its JSON
+    except OSError as refused:
+        return f"'{path}' cannot be read: {refused.strerror or refused}. {_GIVE}"
+    if not start:
+        return f"'{path}' is empty. {_GIVE}"
+    if start[8:] != b"{":
+        return f"'{path}' is no generator, but a file of another kind. {_GIVE}"
+    return f"'{path}' is cut off or damaged ({error}). {_COPY}"
+
+
 def _described(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
-    text = (metadata or {}).get("healthgan", "")
+    text = (metadata or {}).get("healthgan", "null")
     try:
         found = json.loads(text[:_MOST_FACTS])
     except (ValueError, RecursionError):
-        found = None
+        raise InputError(
+            f"'{path}' is damaged: what it says of its generator cannot be read. {_COPY}"
+        ) from None
+    if isinstance(found, dict) and found.get("format") == _WITHOUT_CHECKSUM:
+        raise InputError(
+            f"'{path}' was written by an earlier version, without the checksum that would show damage. Train it again."
+        )
     if (
         not isinstance(found, dict)
         or found.get("format") != FORMAT
         or not isinstance(found.get("facts"), dict)
         or not isinstance(found.get("build"), dict)
+        or not _is_flat(found["build"], _DEEPEST)
     ):
-        raise InputError(
-            f"'{path}' holds no generator of this program (format {FORMAT}). Give a file that 'healthgan train' wrote."
-        )
+        raise InputError(f"'{path}' holds no generator of this program (format {FORMAT}). {_GIVE}")
     return found
 
 
@@ -116,7 +163,7 @@ def _check_facts(path: Path, facts: dict[str, Any]) -> None:
     if wrong:
         raise InputError(
             f"'{path}' says wrongly what its generator is: {' and '.join(wrong)} cannot be used as they stand there. "
-            "Train it again."
+            f"{_COPY}"
         )
 
 
@@ -176,9 +223,7 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
             stopped=str(build["stopped"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise InputError(
-            f"'{path}' says wrongly how its generator is built ({error}). Train it again."
-        ) from None
+        raise InputError(f"'{path}' says wrongly how its generator is built ({error}). {_COPY}") from None
     return generator.trained.network, generator
 
 
@@ -196,5 +241,17 @@ def _check_tensors(path: Path, network: torch.nn.Module, file: Any) -> None:  # 
     if differing:
         raise InputError(
             f"'{path}' does not hold the weights of its generator: {len(differing)} tensors differ, '{differing[0]}' "
-            "first. Train it again."
+            f"first. {_COPY}"
+        )
+
+
+def _check_values(path: Path, described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Whether all is as it was written, and the weights are numbers."""
+    if described.get("sha256") != checksum(described, tensors):
+        raise InputError(f"'{path}' is damaged: its content does not fit its checksum. {_COPY}")
+    wrong = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if wrong:
+        raise InputError(
+            f"'{path}' holds weights that are no finite numbers, in '{wrong[0]}' first: its training failed. Train again "
+            "with another --seed."
         )
