@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from healthgan.cli_audit import app
 from healthgan.errors import InputError
 from healthgan.privacy.audit import audit
+from healthgan.privacy.summary import conclusion
 from healthgan.sources import load
 from healthgan.sources.phantom import Counts, phantom
 
@@ -96,6 +97,7 @@ def test_json_is_the_audit_of_the_images_it_names(real, made):
         k: v for k, v in same.items() if k != "pairs"
     }
     assert facts["notes"] == list(expected.notes())
+    assert facts["conclusion"] == conclusion(expected)
     assert facts["pairs"][0] == {
         "image": 19,
         "training_image": int(np.flatnonzero(rare)[3]),
@@ -114,6 +116,11 @@ def test_table_and_gallery_for_people(real, made, tmp_path):
     assert "Copy suspects, synthetic of training image: 19 of " in text
     assert "1 % false alarms can't be certified below 1,000" in text
     assert max(map(len, text.split("Copy suspects,")[0].splitlines())) <= 110
+    last = text.splitlines()[-1]
+    assert last.startswith(
+        "Conclusion: No sign of memory, but single images that look like copies: 1 of 20 images"
+    )
+    assert "This can't rule out: " in last
     with Image.open(tmp_path / "pairs.png") as picture:
         assert picture.format == "PNG"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from healthgan.cli_likeness import app
+from healthgan.cli_likeness import app, conclusion
 from healthgan.errors import InputError
 from healthgan.likeness import calibrate, judge
 from healthgan.scores import wilson_interval
@@ -113,6 +113,35 @@ def test_the_table_says_the_same(made, real):
     rows = {line.split("│")[1].strip(): line.split("│") for line in text.splitlines() if line.count("│") == 5}
     for verdict, count in facts["sets"]["synthetic"]["verdicts"].items():
         assert rows[verdict][2].strip() == str(count)
+    assert text.splitlines()[-1] == f"Conclusion: {facts['conclusion']}"
+
+
+def share(count, total):
+    low, high = wilson_interval(count, total)
+    return {"count": count, "share": count / total, "low": low, "high": high}
+
+
+def told(inside, above, total, **verdicts):
+    names = ("accepted", "constant", "unlike", "too alike", "copy suspect", "duplicate")
+    counts = dict.fromkeys(names, 0) | {name.replace("_", " "): count for name, count in verdicts.items()}
+    shares = {"inside_band": share(inside, total), "above_copy": share(above, total)}
+    return {"images": total, **shares, "verdicts": counts}
+
+
+def test_the_conclusion_says_how_many_are_fit_and_compares_with_real_images():
+    good = told(450, 5, 500, accepted=445, too_alike=50, copy_suspect=5)
+    bad = told(100, 90, 500, accepted=100, unlike=310, copy_suspect=90)
+    alone = conclusion({"synthetic": good})
+    assert alone.startswith("445 of 500 images are fit to train on (left out: 50 too alike, 5 copy suspect).")
+    assert "of real images on average 90 %: no clear difference." in alone
+    assert "of real images on average 1 %: no clear difference." in alone
+    assert "Look at the copy suspects" in alone
+    assert alone.endswith("'healthgan audit' looks for these.")
+    beside = conclusion({"synthetic": bad, "heldout": good})
+    assert "20.0 % (16.7–23.7) are as like the real images" in beside
+    assert "of held-out real images 90.0 % (87.1–92.3): clearly fewer." in beside
+    assert "of held-out real images 1.0 % (0.4–2.3): clearly more." in beside
+    assert "Look at" not in conclusion({"synthetic": told(450, 0, 500, accepted=500)})
 
 
 def test_the_csv_has_a_line_for_each_image_by_its_own_position(place, real, sick, images):

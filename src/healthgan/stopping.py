@@ -35,7 +35,9 @@ def noted_stops(tell: Callable[[], None] = lambda: None) -> Iterator[Callable[[]
 
     here = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if here}
-    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    before = {
+        number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)
+    }
     for number in before:
         signal.signal(number, note)
     try:

@@ -21,9 +21,7 @@ def weights(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def train(
-    checkpoint, progress=lambda *_: None, *, seed=3, epochs=4, learning_rate=1e-3, stop=lambda: False
-):
+def train(checkpoint, progress=lambda *_: None, *, seed=3, epochs=4, learning_rate=1e-3, stop=lambda: False):
     """20 images of 16×16 in batches of 8: the last batch of an epoch is smaller."""
     images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), dtype=np.uint8)
     return fit_dcgan(
