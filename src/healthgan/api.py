@@ -84,6 +84,7 @@ def study(
     seed: int = 0,
     device: str = "auto",
     jobs: int | None = None,
+    cluster: str | None = None,
     progress: bool = True,
     track: bool = False,
 ) -> "Study":
@@ -102,10 +103,11 @@ def study(
         synthetic: an ``.npz`` or a folder of synthetic images of the rare class: no generator is trained then.
         test: another source to test on as well, such as another hospital's images.
         protocol: ``sound``, ``sound-full``, ``sound-quick``, ``paper``, ``quick``, a ``.toml`` file, or settings.
-        out: the run folder; by default ``runs/SOURCE-PROTOCOL``.
+        out: the run folder; by default ``runs/SOURCE-PROTOCOL-…``, with what is asked beside the defaults.
         seed: every random choice derives from it.
         device: ``auto``, ``cpu`` or ``cuda``.
         jobs: processes; by default one a core.
+        cluster: run the jobs on a Ray cluster: ``HOST:PORT`` of its head, or ``local``.
         progress: show on stderr how far it is.
         track: write losses, synthetic images and fidelity of the generators for TensorBoard into ``OUT/track``.
 
@@ -147,9 +149,11 @@ def study(
             prepared,
             folder,
             device=device,
-            workers=jobs or studies.cores(),
+            workers=jobs,
             report=each(shown.step if shown else None, tracker.step if tracker else None),
             on_record=each(shown.finished if shown else None, tracker.finished if tracker else None),
+            cluster=cluster,
+            notice=each(shown.notice if shown else None),
         )
     build(folder)
     return Study(folder)
