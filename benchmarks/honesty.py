@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from healthgan.files import write_text
 from healthgan.statistics import Point, Verdict, exchange_rates
 from healthgan.statistics.comparison import compare_pairs, design_of
 from healthgan.statistics.cross_validation import compare_splits, mean_aurocs
+from healthgan.statistics.fold_arms import mean_aurocs_over_splits
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.simulation import Layout, Study, World, simulate
 from healthgan.statistics.simulation_splits import SET, Folding, simulate_splits
@@ -41,7 +43,7 @@ RESTLESS = World(seed_sd=0.006, generator_sd=0.004, arm=0.07, generator=0.01, fi
 SMALL = Layout(generators=2, seeds=2, reference_seeds=4)
 FULL = Layout(generators=5, seeds=10, reference_seeds=10)
 GAIN = 0.03
-WANTED = 0.8
+LITTLE = World(positives=50, positive_patients=40, negatives=150, patients=150)
 LIMIT = 0.064
 
 
@@ -67,6 +69,11 @@ def share(hits: list[bool]) -> dict[str, float]:
     """A share with its Wilson interval."""
     interval = stats.binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
     return {"share": sum(hits) / len(hits), "low": interval.low, "high": interval.high}
+
+
+def over_studies(held: NDArray[np.float64]) -> dict[str, float]:
+    """A mean share with its standard error."""
+    return {"share": float(held.mean()), "standard error": float(held.std(ddof=1) / np.sqrt(len(held)))}
 
 
 @dataclass
@@ -98,10 +105,7 @@ class Tally:
             "a synthetic arm helps or hurts against real": share(self.decided),
             "limit of that": LIMIT,
             "a reference arm helps or hurts against real": share(self.references),
-            "intervals of single arms hold the truth": {
-                "share": covered.mean(),
-                "standard error": covered.std(ddof=1) / np.sqrt(len(covered)),
-            },
+            "intervals of single arms hold the truth": over_studies(covered),
             "intervals of all arms hold the truth": share(self.together),
             "headlines": {answer.value: self.answers.count(answer) for answer in sorted(set(self.answers))},
         }
@@ -148,16 +152,31 @@ def power(world: World, layout: Layout, count: int, seed: list[int]) -> dict[str
     return found
 
 
-def cross_validation(folding: Folding, count: int, seed: list[int]) -> dict[str, Any]:
+def cross_validation(folding: Folding, count: int, seed: list[int], world: World = SET) -> dict[str, Any]:
     layout = Layout(references=2, synthetic=6, generators=1, seeds=2, reference_seeds=2)
     tally = Tally([], [], [], [], [])
+    held, widths = [], []
     for number in range(count):
         rng = np.random.default_rng([*seed, number])
-        splits, truth = simulate_splits(SET, layout, folding, [0.0] * layout.synthetic, rng)
+        splits, truth = simulate_splits(world, layout, folding, [0.0] * layout.synthetic, rng)
         names = [(arm.name, arm.kind) for arm in splits[0].arms]
         share_tested = 1 / (folding.folds - 1)
-        tally.add(compare_splits(names, mean_aurocs(splits), share_tested), truth)
-    return {"images": SET.positives + SET.negatives, "positives": SET.positives} | tally.summary()
+        values = mean_aurocs(splits)
+        tally.add(compare_splits(names, values, share_tested), truth)
+        single = [found.estimate for found in mean_aurocs_over_splits(splits, values, share_tested)]
+        held.append(
+            np.mean(
+                [one.low <= truth[name] <= one.high for one, (name, _) in zip(single, names, strict=True)]
+            )
+        )
+        widths.append(np.mean([one.high - one.low for one in single]))
+    return {
+        "images": world.positives + world.negatives,
+        "positives": world.positives,
+        **tally.summary(),
+        "AUROCs of single arms hold the truth": over_studies(np.array(held)),
+        "mean width of these": float(np.mean(widths)),
+    }
 
 
 def exchange(count: int, seed: list[int]) -> dict[str, Any]:
@@ -203,6 +222,15 @@ def plan(count: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
         "cross-validation, 5 folds, 3 times": lambda: cross_validation(Folding(), count, [seed, 7]),
         "cross-validation, 5 folds, once": lambda: cross_validation(Folding(repeats=1), few, [seed, 8]),
         "cross-validation, training sets matter more": lambda: cross_validation(more, few, [seed, 9]),
+        "cross-validation, 3 folds, once": lambda: cross_validation(
+            Folding(folds=3, repeats=1), few, [seed, 11]
+        ),
+        "cross-validation, 50 positives, 5 folds, 3 times": lambda: cross_validation(
+            Folding(training_sd=0.015), few, [seed, 12], LITTLE
+        ),
+        "cross-validation, 50 positives, 3 folds, once": lambda: cross_validation(
+            Folding(folds=3, repeats=1, training_sd=0.015), few, [seed, 13], LITTLE
+        ),
         "exchange rate": lambda: exchange(count, [seed, 10]),
     }
 

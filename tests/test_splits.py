@@ -205,10 +205,12 @@ def test_folds_are_scikit_learns(seed, n_folds):
 
 
 def test_folds_need_enough_of_each_class():
-    with pytest.raises(InputError, match=r"Class number 1 has 2 images; 3 folds need 3"):
+    with pytest.raises(InputError, match=r"The class number 1 has 2 images; 3 folds need 3"):
         stratified_folds(np.array([0, 0, 0, 1, 1]), None, 3, 0)
-    with pytest.raises(InputError, match=r"Class number 1 has 2 patients; 3 folds need 3"):
+    with pytest.raises(InputError, match=r"The class number 1 has 2 patients; 3 folds need 3"):
         stratified_folds(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 2, 3, 4, 4]), 3, 0)
+    with pytest.raises(InputError, match=r"The class 'wide' has 2 images; .* fewer folds"):
+        stratified_folds(np.array([0, 0, 0, 1, 1]), None, 3, 0, ("narrow", "wide"))
 
 
 def test_a_set_of_chest_x_ray_14s_size_is_searched_in_two_seconds():

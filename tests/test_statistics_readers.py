@@ -7,7 +7,7 @@ import pytest
 
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.telling import hardest, nearest
-from healthgan.report.sound.words import verdict_sentence
+from healthgan.report.sound.verdict import verdict_sentence
 from healthgan.statistics import Arm, compare
 from healthgan.statistics.cases import Influence
 from healthgan.statistics.readers import Units, training_variances, units_of, unsteady

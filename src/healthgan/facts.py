@@ -13,13 +13,14 @@ from healthgan.task import Task
 def task_facts(collection: Collection, task: Task) -> dict[str, Any]:
     """Counts, origins and overlaps, ready for JSON."""
     overlaps = duplicates(collection)
+    told = collection["train"].patients is not None
     counts = {}
     for split in SPLITS:
         rares, references = task.balanced(split)
         counts[split] = {
             "images": len(collection[split]),
             "rare": len(task.rares[split]),
-            "rare_patients": len(set(task.rares[split].patient.tolist())),
+            "rare_patients": len(set(task.rares[split].patient.tolist())) if told else None,
             "reference": len(task.references[split]),
             "balanced": len(rares) + len(references),
         }
@@ -33,7 +34,7 @@ def task_facts(collection: Collection, task: Task) -> dict[str, Any]:
         "reference": task.reference,
         "size": list(train.size),
         "channels": train.channels,
-        "patients_known": train.patients is not None,
+        "patients_known": told,
         "counts": counts,
         "duplicates_inside": dict(overlaps.inside),
         "duplicates_across": {f"{a}-{b}": count for (a, b), count in overlaps.across.items()},

@@ -142,7 +142,11 @@ def in_splits(collection: Collection, seed: int) -> Collection:
 
 
 def stratified_folds(
-    labels: NDArray[np.int64], patients: NDArray[np.int64] | None, n_folds: int, seed: int
+    labels: NDArray[np.int64],
+    patients: NDArray[np.int64] | None,
+    n_folds: int,
+    seed: int,
+    names: Sequence[str] | None = None,
 ) -> NDArray[np.int64]:
     """The number of the fold that each image is held out in.
 
@@ -154,6 +158,7 @@ def stratified_folds(
         patients: (n,) codes.
         n_folds: 2 or more.
         seed: scikit-learn's ``random_state``.
+        names: of the classes, for messages; by default their numbers.
 
     Returns:
         (n,) int64 from 0 to n_folds − 1.
@@ -168,9 +173,10 @@ def stratified_folds(
         found = int(members.sum()) if patients is None else len(np.unique(patients[members]))
         if found < n_folds:
             what = "images" if patients is None else "patients"
+            name = f"number {label}" if names is None else f"'{names[label]}'"
             raise InputError(
-                f"Class number {label} has {found} {what}; {n_folds} folds need {n_folds}. "
-                "Add images or use fewer folds."
+                f"The class {name} has {found} {what}; {n_folds} folds need {n_folds}. Add {what} of it, or take fewer "
+                "folds (in a protocol of your own)."
             )
     splitter = StratifiedKFold if patients is None else StratifiedGroupKFold
     folds = np.full(len(labels), -1, np.int64)

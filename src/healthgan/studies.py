@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -269,11 +270,21 @@ def settings_toml(study: Study | SoundStudy) -> str:
 
 
 def default_folder(study: Study | SoundStudy) -> Path:
-    """Where a study goes unless told otherwise: named after its source, protocol and synthetic images that were brought."""
+    """Where a study goes unless told otherwise: named after its source, its protocol and what was asked beside the defaults."""
+    request = study.request
+    facts = study.facts
+    asked = {
+        "": study.task.rare if request.rare is not None else None,
+        "vs_": study.task.reference if request.reference is not None else None,
+        "rare": request.rare_count,
+        "size": request.size,
+        "synthetic_": facts["synthetic"]["name"] if "synthetic" in facts else None,
+        "test_": facts["external"]["source"] if facts.get("external") else None,
+        "seed": request.seed or None,
+    }
     parts = [study.task.source, study.protocol.name]
-    if "synthetic" in study.facts:
-        parts.append(study.facts["synthetic"]["name"])
-    return Path("runs") / "-".join(parts)
+    parts += [f"{what}{value}" for what, value in asked.items() if value is not None]
+    return Path("runs") / "-".join(re.sub(r"[^\w.@-]+", "_", part).strip("._-") for part in parts)
 
 
 def cores() -> int:

@@ -172,11 +172,12 @@ class FakeStudy:
         row = {
             "images": 500,
             "rare": rare,
-            "rare_patients": rare // 2,
+            "rare_patients": rare // 2 if known else None,
             "reference": reference,
             "balanced": 2 * rare,
         }
-        train = {**row, "rare": 60, "rare_patients": 45, "reference": 400, "balanced": 120}
+        people = 45 if known else None
+        train = {**row, "rare": 60, "rare_patients": people, "reference": 400, "balanced": 120}
         pairs = {"train-val": 0, "train-test": 0, "val-test": 0}
         main = {
             "source": self.source,
@@ -200,6 +201,7 @@ class FakeStudy:
                 "md5": None,
                 "digest": "f" * 64,
                 "rare": rare,
+                "rare_patients": rare // 2 if known else None,
                 "reference": reference,
                 "patients_known": known,
                 "columns": sorted(self.columns),
@@ -260,9 +262,12 @@ class FakeStudy:
         tests, arrays = {}, {"prevalence": np.array(60 / 460)}
         for place, part in enumerate(("val", "test", *(("external",) if self.columns is not None else ()))):
             label = np.repeat([1, 0], self.counts)
+            whose = np.arange(len(label)) // 2 + 1000 * place + offset
+            if part == "external":  # the same images in every cell
+                rng, whose = np.random.default_rng(99), np.arange(len(label)) // 2 + 10**6
             tests[part] = (label, rng.normal(0, 1, len(label)))
             arrays[f"{part}_label"] = label
-            arrays[f"{part}_patient"] = np.arange(len(label)) // 2 + 1000 * place + offset
+            arrays[f"{part}_patient"] = whose
             arrays[f"{part}_image"] = np.arange(len(label))
         for name, values in (self.columns or {}).items():
             arrays[f"external_column_{name}"] = np.array(values)

@@ -18,7 +18,8 @@ from healthgan.likeness import Verdict
 from healthgan.report import build
 from healthgan.report.brought import warnings
 from healthgan.report.reading import read_run
-from healthgan.report.sound.comparison import LEAST, examine
+from healthgan.report.sound.comparison import examine
+from healthgan.report.sound.elsewhere import LEAST
 from healthgan.report.sound.examples import LABELS
 from healthgan.report.sound.page import render
 from healthgan.report.tables import planned_sets, printable, sets_table

@@ -15,7 +15,7 @@ from healthgan.report.sound.cautions import cautions
 from healthgan.report.sound.comparison import examine
 from healthgan.report.sound.plan import planned
 from healthgan.report.sound.reading import SoundRun
-from healthgan.report.sound.words import verdict_sentence
+from healthgan.report.sound.verdict import verdict_sentence
 from healthgan.report.tables import printable, summary
 from healthgan.scores import auroc
 from healthgan.sound.cells import Cell

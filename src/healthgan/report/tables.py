@@ -118,7 +118,14 @@ def sets_table(sets: Row) -> "list[Table]":
         return sound.sets_tables(sets)
     real: dict[str, Row] = sets["figure_1"]["real"]
     rows = [
-        (split, row["images"], row["rare"], row["rare_patients"], row["reference"], row["balanced"])
+        (
+            split,
+            row["images"],
+            row["rare"],
+            "not known" if row["rare_patients"] is None else row["rare_patients"],
+            row["reference"],
+            row["balanced"],
+        )
         for split, row in real.items()
     ]
     tables = [

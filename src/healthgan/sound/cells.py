@@ -1,5 +1,7 @@
 """Training and test parts of a sound study."""
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -134,12 +136,14 @@ def fold_collection(
     Patients and equal pictures stay together; folds are stratified by the rare class.
 
     Raises:
-        InputError: there are fewer rare patients than folds.
+        InputError: there are too few patients with rare images, or without, for so many folds.
     """
     images = collection["train"]
     assert classes.rare is not None, "the class is resolved before cells are made"
     label = images.members(classes.rare).astype(np.int64)
     groups = together(images)
+    _enough(collection, classes.rare, groups[label == 1], folds)
+    _enough(collection, f"not {classes.rare}", groups[label == 0], folds)
     seed = int(np.random.SeedSequence(classes.seed, spawn_key=(13, repeat)).generate_state(1)[0])
     test = stratified_folds(label, groups, folds, seed) == fold
     rest = np.flatnonzero(~test)
@@ -147,6 +151,27 @@ def fold_collection(
     train = np.setdiff1d(rest, validation)
     index = {"train": train, "val": validation, "test": np.flatnonzero(test)}
     return replace(collection, splits={split: images.take(index[split]) for split in SPLITS})
+
+
+def fold_patients(folds: int) -> int:
+    """Patients of a class that a cross-validation needs: two in every test part, eight for the validation folds beside it."""
+    return next(
+        count for count in itertools.count(2 * folds) if count - math.ceil(count / folds) >= VALIDATION_FOLDS
+    )
+
+
+def _enough(collection: Collection, name: str, groups: NDArray[np.int64], folds: int) -> None:
+    found, needed = len(np.unique(groups)), fold_patients(folds)
+    if found >= needed:
+        return
+    unit = "different images" if collection["train"].patients is None else "patients with images"
+    others = [count for count in range(2, folds) if fold_patients(count) <= found]
+    fewer = f" take {max(others)} folds (design.folds in a protocol of your own)," if others else ""
+    raise InputError(
+        f"'{collection.name}' has {found} {unit} of '{name}'; a cross-validation of {folds} folds, with a validation part "
+        f"in each, needs {needed}. Add images of more patients,{fewer} or divide the source into train, val and test "
+        "yourself."
+    )
 
 
 def held_back(
@@ -197,11 +222,17 @@ def external_members(
     A source that has a test split gives that; another, all its images.
 
     Raises:
-        InputError: a class is missing.
+        InputError: a class is missing; the message names the test source.
     """
     images = collection["test"] if "test" in collection.splits else all_in_one(collection, SPLITS)["train"]
+    for name in (rare, reference):
+        if name not in images.known_classes and name != REST:
+            raise InputError(
+                f"The test source '{collection.name}' has no class '{name}'; its classes are: "
+                f"{', '.join(images.known_classes)}. Name its classes as those of the study's own source are named."
+            )
     is_rare = images.members(rare)
-    is_reference = ~is_rare if reference == "rest" else images.members(reference) & ~is_rare
+    is_reference = ~is_rare if reference == REST else images.members(reference) & ~is_rare
     for name, found in ((rare, is_rare), (reference, is_reference)):
         if not found.any():
             raise InputError(f"The test source '{collection.name}' has no image of '{name}' to test on.")

@@ -1,10 +1,8 @@
 """Read the images of a sound study and plan its jobs; nothing is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from healthgan.arms.available import why_not
 from healthgan.errors import InputError
@@ -19,31 +17,18 @@ from healthgan.sound.cells import (
     Classes,
     all_in_one,
     cell_task,
-    external_members,
     fold_collection,
     held_back,
     other_findings,
     plan_cells,
 )
+from healthgan.sound.external import External, check_shape, external_set
+from healthgan.sound.feasible import check_cells
 from healthgan.sound.plan import ONWARD, plan_jobs
 from healthgan.sources import load
-from healthgan.splits import in_splits, keep_apart, pixel_hashes
+from healthgan.splits import in_splits, keep_apart
+from healthgan.statistics.words import FEW_SPLITS, few_splits_sentence
 from healthgan.task import Members, Task, check_rare, class_pair, make_task
-
-
-@dataclass(frozen=True)
-class External:
-    """A test set from elsewhere.
-
-    Attributes:
-        rares: its rare images.
-        references: its reference images.
-        columns: further facts, rare images first.
-    """
-
-    rares: Members
-    references: Members
-    columns: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +69,11 @@ class SoundStudy:
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against the synthetic images that were brought."""
-        return list(self.facts.get("synthetic", {}).get("warnings", []))
+        """What speaks against the synthetic images that were brought, and what the design can't tell well."""
+        brought: list[str] = self.facts.get("synthetic", {}).get("warnings", [])
+        splits = sum(cell.kind == "fold" for cell in self.cells)
+        few = [few_splits_sentence(splits)] if 0 < splits < FEW_SPLITS else []
+        return [*brought, *few]
 
 
 def prepare_sound(request: Request, protocol: Sound, images: Collection | None = None) -> SoundStudy:
@@ -119,8 +107,9 @@ def prepare_sound(request: Request, protocol: Sound, images: Collection | None =
         brought, facts["synthetic"] = _brought(request, source, collection, task, first)
     other, facts["other"] = _other(request, protocol)
     onward, facts["onward"] = _onward(request, protocol.onward, task)
-    external, facts["external"] = _external(request, collection, task)
+    external, facts["external"] = _external(request, design, collection, task)
     arms, left_out = _arms(protocol, collection, classes, task, first, brought is not None)
+    check_cells(collection, classes, protocol.design, cells, arms)
     if onward is not None:
         cells.append(Cell(ONWARD, "onward"))
     facts |= {"cells": [cell.facts() for cell in cells], "arms": list(arms), "left_out": left_out}
@@ -239,7 +228,7 @@ def _onward(request: Request, asked: Onward | None, main: Task) -> tuple[Task | 
     if asked is None:
         return None, None
     task, facts = _elsewhere(request, asked, apart=True)
-    _same_shape(task.rares["train"], main, asked.source)
+    check_shape(task.rares["train"], main, asked.source)
     return task, facts
 
 
@@ -260,44 +249,18 @@ def _elsewhere(request: Request, asked: Other | Onward, *, apart: bool) -> tuple
 
 
 def _external(
-    request: Request, collection: Collection, task: Task
+    request: Request, design: str, collection: Collection, task: Task
 ) -> tuple[External | None, dict[str, Any] | None]:
-    """The test set from elsewhere, without pictures that this study trains on."""
+    """The test set from elsewhere, where one was asked for."""
     if request.test is None:
         return None, None
-    source = load(request.test, size=request.size, seed=request.seed)
-    rares, references, columns = external_members(source, task.rare, task.reference)
-    _same_shape(rares, task, source.name)
-    known = {value for split in collection for value in pixel_hashes(collection[split])}
-    stays = [
-        np.array([value not in known for value in pixel_hashes(members)], bool)
-        for members in (rares, references)
-    ]
-    if not all(found.any() for found in stays):
-        raise InputError(f"All test images of a class in '{source.name}' stand in '{collection.name}' too.")
-    both = np.concatenate(stays)
-    kept = External(
-        rares.take(np.flatnonzero(stays[0])),
-        references.take(np.flatnonzero(stays[1])),
-        {name: values[both] for name, values in columns.items()},
-    )
-    facts = {
-        "source": source.name,
-        "md5": source.md5,
-        "digest": collection_digest(source),
-        "rare": len(kept.rares),
-        "reference": len(kept.references),
-        "patients_known": any(source[split].patients is not None for split in source),
-        "columns": sorted(columns),
-        "dropped": int((~both).sum()),
-    }
-    return kept, facts
-
-
-def _same_shape(members: Members, task: Task, name: str) -> None:
-    ours, theirs = task.rares["train"].pixels.shape[1:], members.pixels.shape[1:]
-    if ours != theirs:
+    if design == "tuning":
         raise InputError(
-            f"'{name}' has images of {theirs} (height, width, channels), '{task.source}' of {ours}; they must be equal. "
-            "Bring both to one size with --size N."
+            'design.kind = "tuning" chooses settings and reads no test image. Leave --test out, and give it to the study '
+            "that the settings are chosen for."
         )
+    source = load(request.test, size=request.size, seed=request.seed)
+    if source.name == collection.name and Path(request.test).exists():
+        folder = Path(request.test).resolve().parent.name
+        source = replace(source, name=f"{folder}/{source.name}")  # two files of one name are told apart
+    return external_set(source, collection, task)

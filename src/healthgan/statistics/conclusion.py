@@ -14,6 +14,7 @@ from healthgan.statistics.measures import Measured, measure_arm, patient_weights
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.readers import Arm, Kind
 from healthgan.statistics.verdicts import Headline, headline
+from healthgan.statistics.words import FEW_SPLITS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class Comparison:
         because: the arms that give it: helping ones, or reference arms that are better than all synthetic ones.
         detectable: a true gain over ``real`` that would be found with 80 % chance, whichever synthetic arm had
             it; None without such pairs.
-        detectable_at_best: the same with any number of trainings: the least that this test set can settle.
+        detectable_at_best: the same with any number of trainings, or of repeats of a cross-validation: the least that
+            these test patients can settle.
+        detectable_with_enough: the same with ``ENOUGH_SPLITS`` splits of a cross-validation that has few; None elsewhere.
     """
 
     design: Literal["split", "cross-validation"]
@@ -78,6 +81,12 @@ class Comparison:
     because: tuple[str, ...]
     detectable: float | None
     detectable_at_best: float | None
+    detectable_with_enough: float | None = None
+
+    @property
+    def few_splits(self) -> bool:
+        """Whether a cross-validation has so few splits that these alone make its intervals wide."""
+        return self.design == "cross-validation" and self.splits < FEW_SPLITS
 
     @property
     def prevalence(self) -> float:
@@ -171,6 +180,7 @@ def conclude(
     patients: NDArray[np.int64],
     arms: Sequence[ArmResult],
     pairs: Sequence[Pair],
+    detectable_with_enough: float | None = None,
 ) -> Comparison:
     """The headline, and the whole tree."""
     synthetic = [pair for pair in pairs if pair.kind == "synthetic"]
@@ -192,6 +202,7 @@ def conclude(
         because=because,
         detectable=max((pair.detectable for pair in with_real), default=None),
         detectable_at_best=max((pair.detectable_at_best for pair in with_real), default=None),
+        detectable_with_enough=detectable_with_enough,
     )
 
 

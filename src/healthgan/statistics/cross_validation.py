@@ -13,41 +13,21 @@ does so by 0.010 (benchmarks/honesty.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
 from healthgan.statistics.cases import placements
-from healthgan.statistics.comparison import MeanAuroc, on_logit_scale
-from healthgan.statistics.conclusion import ArmResult, Comparison, check_arms, conclude
-from healthgan.statistics.measures import MEASURES, Measured, measure_arm
+from healthgan.statistics.conclusion import Comparison, check_arms, conclude
+from healthgan.statistics.fold_arms import arms_over_splits
 from healthgan.statistics.pairs import Differences, Pair, families, judge
-from healthgan.statistics.readers import Arm, Kind
-from healthgan.statistics.simultaneous import t_quantile
-from healthgan.statistics.verdicts import Variance
-
-
-@dataclass(frozen=True)
-class Split:
-    """One training part and one test part.
-
-    Attributes:
-        arms: the same names in the same order in all splits.
-        labels: (N,) 0 or 1, of the test part.
-        patients: (N,) equal for images of one patient, in all splits.
-        training_images: in the training part.
-        prevalence: of the rare class in the training part; None where not known.
-        validation_labels: (V,) of the images of the arms' ``validation`` scores.
-    """
-
-    arms: tuple[Arm, ...]
-    labels: NDArray[np.int64]
-    patients: NDArray[np.int64]
-    training_images: int
-    prevalence: float | None = None
-    validation_labels: NDArray[np.int64] | None = None
+from healthgan.statistics.readers import Kind
+from healthgan.statistics.simultaneous import critical_values
+from healthgan.statistics.splits import Split as Split
+from healthgan.statistics.verdicts import Needed, Variance, detectable
+from healthgan.statistics.words import ENOUGH_SPLITS, FEW_SPLITS
 
 
 def compare_cross_validation(
@@ -77,6 +57,7 @@ def compare_cross_validation(
         assert [arm.name for arm in split.arms] == [arm.name for arm in arms], "the same arms in every split"
     values = mean_aurocs(splits)
     share = _test_share(splits)
+    few = len(splits) < FEW_SPLITS
     pairs = compare_splits([(arm.name, arm.kind) for arm in arms], values, share, real, equivalence, level)
     labels, patients = _tested(splits)
     return conclude(
@@ -87,8 +68,9 @@ def compare_cross_validation(
         level=level,
         labels=labels,
         patients=patients,
-        arms=_results(splits, values, share, level),
+        arms=arms_over_splits(splits, values, share, level),
         pairs=pairs,
+        detectable_with_enough=_with_enough(pairs, real, len(splits), level) if few else None,
     )
 
 
@@ -130,68 +112,41 @@ def compare_splits(
     for family in families(arms, real):
         differences = values @ family.contrasts(len(arms)).T  # (J, K)
         spread = [_corrected(column, share) for column in differences.T]
-        found = Differences(differences.mean(axis=0), spread, np.full(len(spread), df), np.eye(len(spread)))
+        count = len(spread)
+        found = Differences(
+            differences.mean(axis=0), spread, np.full(count, df), np.eye(count), np.full(count, np.inf)
+        )
         pairs += judge(family, found, equivalence, level)
-    return pairs
+    return [replace(pair, needed=_needed(pair.needed, len(values))) for pair in pairs]
+
+
+def _needed(found: Needed | None, splits: int) -> Needed | None:
+    """What would settle a verdict; with few splits, more of these first: a spread with two degrees of freedom tells no more."""
+    if found is None or splits >= FEW_SPLITS:
+        return None if found is None else replace(found, repeats=True)
+    return Needed(None, None, None, splits=ENOUGH_SPLITS, repeats=True)
+
+
+def _with_enough(pairs: Sequence[Pair], real: str, splits: int, level: float) -> float | None:
+    """A gain of a synthetic arm over ``real`` that ``ENOUGH_SPLITS`` splits would find with 80 % chance."""
+    gains = [pair for pair in pairs if pair.reference == real and pair.kind == "synthetic"]
+    df = float(ENOUGH_SPLITS - 1)
+    criticals = critical_values(np.eye(len(gains)), np.full(len(gains), df), level) if gains else ()
+    return max(
+        (
+            detectable(
+                pair.variance.cases + pair.variance.crossed * splits / ENOUGH_SPLITS, float(critical), df
+            )
+            for pair, critical in zip(gains, criticals, strict=True)
+        ),
+        default=None,
+    )
 
 
 def _corrected(values: NDArray[np.float64], share: float) -> Variance:
     """Nadeau and Bengio's variance of the mean of (J,) values, with test over training images as ``share``."""
     variance = float(values.var(ddof=1))
     return Variance(cases=variance * share, trainings=0.0, crossed=variance / len(values))
-
-
-def _results(
-    splits: Sequence[Split], values: NDArray[np.float64], share: float, level: float
-) -> list[ArmResult]:
-    """Every arm by itself: means over splits with Nadeau and Bengio's intervals."""
-    critical = t_quantile((1 - level) / 2, len(splits) - 1)
-    results = []
-    for number, arm in enumerate(splits[0].arms):
-        se = float(np.sqrt(_corrected(values[:, number], share).total))
-        mean = float(values[:, number].mean())
-        measured = [
-            measure_arm(
-                split.arms[number],
-                split.labels,
-                np.ones((1, len(split.labels))),
-                split.prevalence,
-                split.validation_labels,
-            )
-            for split in splits
-        ]
-        common = [name for name in MEASURES if all(name in one for one in measured)]
-        results.append(
-            ArmResult(
-                name=arm.name,
-                kind=arm.kind,
-                fits=sum(len(split.arms[number].scores) for split in splits),
-                generators=_sum([split.arms[number].generators for split in splits]),
-                auroc=MeanAuroc(on_logit_scale(mean, se, critical), se, len(splits) - 1, None, None),
-                measures={
-                    name: _over_splits(np.array([one[name].value for one in measured]), name, share, critical)
-                    for name in common
-                },
-                reliability=(),
-            )
-        )
-    return results
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    """Of all, or None where there is nothing to count."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
-
-
-def _over_splits(values: NDArray[np.float64], name: str, share: float, critical: float) -> Measured:
-    """A measure's mean over splits."""
-    half = critical * float(np.sqrt(_corrected(values, share).total))
-    mean = float(values.mean())
-    measure = MEASURES[name]
-    return Measured(
-        mean, max(mean - half, measure.low), min(mean + half, measure.high), float(values.std(ddof=1))
-    )
 
 
 def _tested(splits: Sequence[Split]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -181,6 +181,18 @@ def measure_arm(
         validation_labels: (V,) of the validation or out-of-fold images.
         level: of the intervals.
     """
+    found = measure_values(arm, labels, weights, prevalence, validation_labels)
+    return {name: _summary(values, arm, MEASURES[name], level) for name, values in found.items()}
+
+
+def measure_values(
+    arm: Arm,
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    prevalence: float | None,
+    validation_labels: NDArray[np.int64] | None,
+) -> dict[str, NDArray[np.float64]]:
+    """(F, B) values of each measure that can be had, by classifier and choice of patients; arguments as above."""
     values: dict[str, list[NDArray[np.float64] | None]] = {name: [] for name in MEASURES}
     for number, logits in enumerate(arm.scores):
         threshold = None
@@ -191,7 +203,7 @@ def measure_arm(
         for name, measure in MEASURES.items():
             values[name].append(measure.value(found))
     return {
-        name: _summary(np.stack(kept), arm, MEASURES[name], level)
+        name: np.stack(kept)
         for name, rows in values.items()
         if len(kept := [row for row in rows if row is not None]) == len(rows)
     }

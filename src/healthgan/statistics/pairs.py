@@ -98,17 +98,23 @@ class Differences:
         variance: K of them.
         df: (K,) degrees of freedom.
         correlation: (K, K).
+        df_at_best: (K,) degrees of freedom that any number of trainings, or of repeats, would have; None for the same.
     """
 
     value: NDArray[np.float64]
     variance: Sequence[Variance]
     df: NDArray[np.float64]
     correlation: NDArray[np.float64]
+    df_at_best: NDArray[np.float64] | None = None
 
 
 def judge(family: Family, found: Differences, equivalence: float, level: float) -> list[Pair]:
     """A family's differences with intervals that hold together, and their verdicts."""
     criticals = critical_values(found.correlation, found.df, level)
+    df_at_best, at_best = found.df, criticals
+    if found.df_at_best is not None:
+        df_at_best = found.df_at_best
+        at_best = critical_values(found.correlation, df_at_best, level)
     pairs = []
     for place, member in enumerate(family.members):
         value, df = float(found.value[place]), float(found.df[place])
@@ -134,7 +140,9 @@ def judge(family: Family, found: Differences, equivalence: float, level: float) 
                 variance=variance,
                 needed=needed(value, variance, critical, equivalence) if unknown else None,
                 detectable=detectable(variance.total, critical, df),
-                detectable_at_best=detectable(variance.cases, critical, df),
+                detectable_at_best=detectable(
+                    variance.cases, float(at_best[place]), float(df_at_best[place])
+                ),
             )
         )
     return pairs

@@ -118,13 +118,18 @@ class Needed:
 
     Attributes:
         patients: times the test patients, with the same trainings; None if no number would.
-        trainings: times the trainings, with the same test patients; None if no number would.
-        both: times both; always enough.
+        trainings: times the trainings, with the same test patients; None if no number would. In a cross-validation,
+            times the repeats.
+        both: times both; always enough. None where ``splits`` come first.
+        splits: of a cross-validation, to be had before anything else can be told; None where there are enough.
+        repeats: whether ``trainings`` are the repeats of a cross-validation.
     """
 
     patients: float | None
     trainings: float | None
-    both: float
+    both: float | None
+    splits: int | None = None
+    repeats: bool = False
 
 
 def needed(

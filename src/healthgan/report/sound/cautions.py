@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from healthgan.report import brought
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.reading import SoundRun
+from healthgan.statistics.words import few_splits_sentence
 from healthgan.terminal import plain
+
+ANSWER_STEPS = 2000
+"""Of a classifier, as protocol ``sound`` has them; below, a study is for looking."""
 
 FEW_GENERATORS = 5
 """Trainings of the generator below which their spread is hardly known."""
@@ -38,7 +42,9 @@ def cautions(run: SoundRun, answers: Answers) -> list[Caution]:
         *_brought(run),
         *_sets(run),
         *_left_out(run),
+        *_short(run),
         *_folds(run),
+        *_few_splits(answers),
         *_unsteady(answers),
         *_power(run, answers),
         *_pools(run),
@@ -105,6 +111,22 @@ def _folds(run: SoundRun) -> Iterator[Caution]:
         )
 
 
+def _short(run: SoundRun) -> Iterator[Caution]:
+    steps = run.protocol.training.steps
+    if steps < ANSWER_STEPS:
+        yield Caution(
+            "Short trainings: a look, not an answer",
+            f"Every classifier was trained for {steps:,} steps; protocol sound takes {ANSWER_STEPS:,}. What a recipe is worth "
+            "depends on that budget: augmentation, classical as well as synthetic, may hurt in a short training and help in a "
+            "longer one. Take the sign of a difference from sound.",
+        )
+
+
+def _few_splits(answers: Answers) -> Iterator[Caution]:
+    if answers.main is not None and answers.main.few_splits:
+        yield Caution("The cross-validation has few splits", few_splits_sentence(answers.main.splits))
+
+
 def _unsteady(answers: Answers) -> Iterator[Caution]:
     for arm in [] if answers.main is None else answers.main.arms:
         if arm.auroc.unsteady:
@@ -117,12 +139,15 @@ def _unsteady(answers: Answers) -> Iterator[Caution]:
 
 def _power(run: SoundRun, answers: Answers) -> Iterator[Caution]:
     found = answers.main
-    if found is None or found.detectable_at_best is None or found.detectable is None:
+    if found is None or found.detectable_at_best is None or found.detectable is None or found.few_splits:
         return
     if found.detectable_at_best > 5 * found.equivalence:
+        count, whose = (
+            (found.rare_patients, "patients") if run.patients_known else (found.rare_images, "images")
+        )
         yield Caution(
             "The test set is small",
-            f"Its {found.rare_patients:,} patients of {plain(run.asked['rare'])} can't settle a difference of AUROC below "
+            f"Its {count:,} {whose} of {plain(run.asked['rare'])} can't settle a difference of AUROC below "
             f"{found.detectable_at_best:.3f}, however many classifiers are trained. Smaller gains may be there unseen.",
         )
 
@@ -167,8 +192,10 @@ def _external(run: SoundRun) -> Iterator[Caution]:
         return
     if run.design != "own-test":
         yield Caution(
-            "The external test set is not judged",
-            "In a cross-validation every fold has classifiers of its own. Take a study on the source's own test split.",
+            "Every fold's classifiers judge the images from elsewhere",
+            "Each has learnt from a part of this source only. The claim there is about classifiers that learn from such a "
+            "part, and its intervals count the choice of the part, of the external patients and the luck of training.",
+            "external",
         )
     if facts["dropped"]:
         yield Caution(

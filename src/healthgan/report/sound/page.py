@@ -7,24 +7,26 @@ from healthgan import __version__
 from healthgan.report.brought import details, facts_of, origin
 from healthgan.report.page import environment, inline_svg, stylesheet
 from healthgan.report.sound import sections
+from healthgan.report.sound.believing import belief
 from healthgan.report.sound.cautions import PLACES, Caution, cautions
 from healthgan.report.sound.checks import checks
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.rows import forest_rows
+from healthgan.report.sound.verdict import lede, verdict_sentence
 from healthgan.report.sound.words import (
     about,
     briefly,
-    lede,
     signed,
     span,
     state,
-    verdict_sentence,
+    tested_words,
     worth,
     worths,
 )
 from healthgan.statistics.conclusion import Comparison
 from healthgan.statistics.verdicts import Verdict
+from healthgan.terminal import plain
 
 Row = dict[str, Any]
 
@@ -72,7 +74,7 @@ def _view(run: SoundRun, answers: Answers, charts: dict[str, str]) -> Row:
         "state": state(run),
         "verdict": verdict_sentence(answers),
         "lede": lede(run, answers),
-        "tiles": sections.tiles(answers),
+        "tiles": sections.tiles(run, answers),
         "main": main,
         "rows": [] if main is None else forest_rows(main),
         "external_rows": [] if answers.external is None else forest_rows(answers.external),
@@ -80,6 +82,10 @@ def _view(run: SoundRun, answers: Answers, charts: dict[str, str]) -> Row:
         "measures": None if main is None else sections.measures(main),
         "telling": [arm.name for arm in answers.telling],
         "marks": MARKS,
+        "belief": belief(run, answers),
+        "tested": ""
+        if main is None
+        else tested_words(main, plain(run.asked["rare"]), run.patients_known, "test images"),
         "checks": [] if main is None else checks(main),
         "subgroups": sections.subgroups(answers),
         "cautions": _by_place(cautions(run, answers)),

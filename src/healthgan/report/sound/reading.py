@@ -76,6 +76,11 @@ class SoundRun(Content):
         return tuple((self.task or {}).get("arms", ()))
 
     @property
+    def patients_known(self) -> bool:
+        """Whether the source tells its patients; where not, every image counts as one."""
+        return bool((self.task or {}).get("main", {}).get("patients_known", True))
+
+    @property
     def left_out(self) -> dict[str, str]:
         """Arms of the protocol that do not run or have too few images, and why."""
         return {**(self.task or {}).get("left_out", {}), **self.skipped}

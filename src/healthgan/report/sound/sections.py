@@ -25,7 +25,7 @@ KINDS = {
 }
 
 
-def tiles(answers: Answers) -> list[Row]:
+def tiles(run: SoundRun, answers: Answers) -> list[Row]:
     """The few figures that stand at the top; what is not known yet has no tile."""
     found, rows = answers.main, []
     if found is None:
@@ -39,7 +39,9 @@ def tiles(answers: Answers) -> list[Row]:
         note = f"'{pair.arm}' minus '{pair.reference}', {span(pair.low, pair.high)}"
         rows.append(_tile("generated", "Nearest to the claim", signed(pair.difference), note))
     if found.detectable is not None:
-        note = f"gain found with 80 % chance; {found.rare_patients:,} rare test patients"
+        people = found.rare_patients if run.patients_known else found.rare_images
+        whose = "patients" if run.patients_known else "images"
+        note = f"gain found with 80 % chance; {people:,} rare test {whose}"
         rows.append(_tile("plain", "Smallest visible gain", f"{found.detectable:.3f}", note))
     curve = answers.curve
     if curve is not None and curve.rates:

@@ -1,14 +1,17 @@
 """A sound study's answers for programs and for the terminal."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from healthgan.protocol_sound import ARMS
 from healthgan.report.brought import facts_of
+from healthgan.report.sound.believing import belief
 from healthgan.report.sound.cautions import cautions
-from healthgan.report.sound.comparison import examine
+from healthgan.report.sound.comparison import Answers, examine
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.rows import Row, tables
-from healthgan.report.sound.words import about, lede, signed, state, verdict_sentence
+from healthgan.report.sound.verdict import external_sentence, lede, verdict_sentence
+from healthgan.report.sound.words import about, signed, state
 from healthgan.statistics.conclusion import Comparison
 from healthgan.terminal import as_text
 
@@ -27,7 +30,7 @@ PARTS = {
 def summary(run: SoundRun) -> Row:
     """All tables' rows and the answers, ready for JSON."""
     answers = examine(run)
-    main = answers.main
+    main, believed = answers.main, belief(run, answers)
     return {
         "run": str(run.folder.path),
         "protocol": run.protocol.name,
@@ -43,7 +46,27 @@ def summary(run: SoundRun) -> Row:
         "because": [] if main is None else list(main.because),
         "detectable": None if main is None else main.detectable,
         "detectable_at_best": None if main is None else main.detectable_at_best,
+        "detectable_with_enough_splits": None if main is None else main.detectable_with_enough,
+        "splits": None if main is None else main.splits,
+        "believe": None if believed is None else asdict(believed),
+        "external": _external(run, answers),
         "tables": tables(run, answers),
+    }
+
+
+def _external(run: SoundRun, answers: Answers) -> Row | None:
+    """The answer on images from elsewhere."""
+    found = answers.external
+    if found is None:
+        return None
+    facts: Row = (run.task or {})["external"]
+    return {
+        **{key: facts[key] for key in ("source", "rare", "reference", "dropped")},
+        "answer": external_sentence(run, answers),
+        "headline": str(found.headline),
+        "because": list(found.because),
+        "detectable": found.detectable,
+        "detectable_at_best": found.detectable_at_best,
     }
 
 
@@ -119,12 +142,16 @@ def sets_tables(sets: Row) -> "list[Table]":
         real.add_column(name, justify="left" if name == "split" else "right")
     for split, row in sets["real"].items():
         counts = (row["images"], row["rare"], row["rare_patients"], row["reference"])
-        real.add_row(split, *(f"{count:,}" for count in counts))
+        real.add_row(split, *("not known" if count is None else f"{count:,}" for count in counts))
     external = sets.get("external")
     if external is not None:
-        both = external["rare"] + external["reference"]
+        people = external["rare_patients"]
         real.add_row(
-            shown(external["source"]), f"{both:,}", f"{external['rare']:,}", "–", f"{external['reference']:,}"
+            shown(f"elsewhere: {external['source']}"),
+            f"{external['rare'] + external['reference']:,}",
+            f"{external['rare']:,}",
+            "not known" if people is None else f"{people:,}",
+            f"{external['reference']:,}",
         )
     arms = Table(title="Arms", title_justify="left", title_style="bold")
     for name in ("arm", "kind", "what it is"):

@@ -1,0 +1,87 @@
+"""A test set from elsewhere, such as another hospital's images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from healthgan.errors import InputError
+from healthgan.facts import collection_digest
+from healthgan.images import Collection
+from healthgan.sound.cells import external_members
+from healthgan.sound.feasible import check_tested
+from healthgan.splits import pixel_hashes
+from healthgan.task import Members, Task
+
+
+@dataclass(frozen=True)
+class External:
+    """A test set from elsewhere.
+
+    Attributes:
+        rares: its rare images.
+        references: its reference images.
+        columns: further facts, rare images first.
+    """
+
+    rares: Members
+    references: Members
+    columns: dict[str, Any]
+
+
+def external_set(source: Collection, collection: Collection, task: Task) -> tuple[External, dict[str, Any]]:
+    """The images of the other source that the study's own does not hold, and the facts about them.
+
+    Args:
+        source: the other one.
+        collection: the study's own.
+        task: of the study.
+
+    Raises:
+        InputError: a class is missing, has a single patient, or stands in the study's source altogether; or the images
+            are of another size.
+    """
+    rares, references, columns = external_members(source, task.rare, task.reference)
+    check_shape(rares, task, source.name)
+    known = {value for split in collection for value in pixel_hashes(collection[split])}
+    stays = [
+        np.array([value not in known for value in pixel_hashes(members)], bool)
+        for members in (rares, references)
+    ]
+    if not all(found.any() for found in stays):
+        raise InputError(f"All test images of a class in '{source.name}' stand in '{collection.name}' too.")
+    both = np.concatenate(stays)
+    kept = External(
+        rares.take(np.flatnonzero(stays[0])),
+        references.take(np.flatnonzero(stays[1])),
+        {name: values[both] for name, values in columns.items()},
+    )
+    told = all(source[split].patients is not None for split in source)
+    where = f"the test source '{source.name}'"
+    check_tested(kept.rares, task.rare, told, where)
+    check_tested(kept.references, task.reference, told, where)
+    return kept, {
+        "source": source.name,
+        "md5": source.md5,
+        "digest": collection_digest(source),
+        "rare": len(kept.rares),
+        "rare_patients": len(np.unique(kept.rares.patient)) if told else None,
+        "reference": len(kept.references),
+        "patients_known": told,
+        "columns": sorted(columns),
+        "dropped": int((~both).sum()),
+    }
+
+
+def check_shape(members: Members, task: Task, name: str) -> None:
+    """Make sure that images from elsewhere are of the task's size and channels.
+
+    Raises:
+        InputError: they are not.
+    """
+    ours, theirs = task.rares["train"].pixels.shape[1:], members.pixels.shape[1:]
+    if ours != theirs:
+        raise InputError(
+            f"'{name}' has images of {theirs} (height, width, channels), '{task.source}' of {ours}; they must be equal. "
+            "Bring both to one size with --size N."
+        )

@@ -1,0 +1,175 @@
+"""What a sound study refuses, or warns of, before anything is trained."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from healthgan.errors import InputError
+from healthgan.images import Collection, ImageSet, Split
+from healthgan.protocol import load_protocol
+from healthgan.protocol_sound import Curve, Sound
+from healthgan.request import Request
+from healthgan.sound import prepare as preparing
+from healthgan.sound.cells import external_members, fold_patients
+from healthgan.sound.prepare import SoundStudy, prepare_sound
+from healthgan.sources.phantom import Counts, phantom
+
+COUNTS: dict[Split, Counts] = {"train": Counts(120, 60), "val": Counts(30, 12), "test": Counts(60, 30)}
+
+
+def small(synthetic: tuple[str, ...] = ("synthetic-25",), **design: Any) -> Sound:
+    """The default protocol with few arms."""
+    sound = load_protocol("sound")
+    assert isinstance(sound, Sound)
+    return sound.model_copy(
+        update={
+            "design": sound.design.model_copy(update={"folds": 3, **design}),
+            "arms": sound.arms.model_copy(
+                update={"reference": ("real", "smote"), "synthetic": synthetic, "control": ()}
+            ),
+        }
+    )
+
+
+def here() -> Collection:
+    return phantom(size=16, seed=2, counts=COUNTS)
+
+
+def whole(collection: Collection, rares: int, patients: bool = True) -> Collection:
+    """Unsplit, with so many rare images of as many patients."""
+    images = collection["train"]
+    rare = np.flatnonzero(images.members("cardiomegaly"))
+    assert images.patients is not None
+    _, first = np.unique(images.patients[rare], return_index=True)
+    chosen = np.concatenate([rare[np.sort(first)][:rares], np.flatnonzero(images.members("normal"))])
+    part = images.take(chosen)
+    return replace(collection, splits={"train": part if patients else replace(part, patients=None)})
+
+
+def prepared(
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: Sound,
+    collection: Collection | None = None,
+    other: Collection | None = None,
+    **asked: Any,
+) -> SoundStudy:
+    sources = {"here": here() if collection is None else collection, "elsewhere": other}
+    monkeypatch.setattr(preparing, "load", lambda name, **_: sources[name])
+    return prepare_sound(Request("here", protocol, **asked), protocol)
+
+
+def test_too_few_rare_images_for_the_band_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InputError, match=r"19 different images of 'cardiomegaly' .* needs 20\. .*--rare-count"
+    ):
+        prepared(monkeypatch, small(), rare_count=19)
+    assert prepared(monkeypatch, small(), rare_count=20).arms == ("real", "smote", "synthetic-25")
+
+
+def test_without_synthetic_arms_few_rare_images_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"synthetic = \[\] under \[arms\]"):
+        prepared(monkeypatch, small(), rare_count=3)
+    assert prepared(monkeypatch, small(synthetic=()), rare_count=3).arms == ("real", "smote")
+
+
+def test_a_picture_that_stands_there_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = here()
+    images = found["train"]
+    rare = np.flatnonzero(images.members("cardiomegaly"))[:24]
+    pixels = images.pixels[np.concatenate([rare, np.flatnonzero(images.members("normal"))])].copy()
+    pixels[12:24] = pixels[:12]
+    few = ImageSet(
+        pixels, np.repeat([1, 0], (24, len(pixels) - 24)), ("normal", "cardiomegaly"), np.arange(len(pixels))
+    )
+    others = {
+        split: replace(found[split], patients=10**6 + np.asarray(found[split].patients)) for split in found
+    }
+    order = found.class_names
+    few = replace(
+        few,
+        class_names=order,
+        labels=np.where(few.labels == 1, order.index("cardiomegaly"), order.index("normal")),
+    )
+    with pytest.raises(InputError, match="12 different images"):
+        prepared(monkeypatch, small(), replace(found, splits={**others, "train": few}))
+
+
+def test_a_part_of_the_learning_curve_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture of a patient stands there twice: of 20 images, 10 differ."""
+    found = here()
+    images = found["train"]
+    twice = images.take(np.repeat(np.arange(len(images)), 2))
+    doubled = replace(found, splits={**found.splits, "train": twice})
+    curve = Curve(counts=(20,), draws=3, reference="real", synthetic="synthetic-25", seeds=1)
+    with pytest.raises(InputError, match=r"of the learning curve at 20"):
+        prepared(monkeypatch, small().model_copy(update={"curve": curve}), doubled)
+
+
+@pytest.mark.parametrize(("folds", "needed"), [(2, 16), (3, 12), (5, 10), (8, 16)])
+def test_folds_need_patients(folds: int, needed: int) -> None:
+    """Two in every test part; eight left for the validation folds."""
+    assert fold_patients(folds) == needed
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_too_few_rare_patients_for_the_folds_are_named(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    unit = "patients with images" if known else "different images"
+    with pytest.raises(
+        InputError,
+        match=rf"has 9 {unit} of 'cardiomegaly'; a cross-validation of 3 folds.* needs 12.*into train, val",
+    ):
+        prepared(monkeypatch, small(), whole(here(), 9, known), rare="cardiomegaly")
+    with pytest.raises(InputError, match=r"take 5 folds \(design.folds"):
+        prepared(monkeypatch, small(folds=8), whole(here(), 11, known), rare="cardiomegaly")
+
+
+def test_a_test_part_of_one_rare_patient_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = here()
+    test = found["test"]
+    rare = np.flatnonzero(test.members("cardiomegaly"))
+    people = np.asarray(test.patients).copy()
+    people[rare] = people[rare[0]]
+    lonely = replace(found, splits={**found.splits, "test": replace(test, patients=people)})
+    with pytest.raises(
+        InputError, match=r"is 1 patient of 'cardiomegaly' in the test part; an interval needs 2"
+    ):
+        prepared(monkeypatch, small(), lonely)
+
+
+def test_few_splits_are_warned_of_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = prepared(monkeypatch, small(()), whole(here(), 40))
+    assert [warning.startswith("A cross-validation of 3 splits") for warning in few.warnings] == [True]
+    assert prepared(monkeypatch, small((), folds=5, repeats=2), whole(here(), 40)).warnings == []
+    assert prepared(monkeypatch, small(())).warnings == []
+
+
+def test_an_external_set_is_judged_in_a_cross_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(
+        monkeypatch, small(()), whole(here(), 40), phantom(size=16, seed=9, counts=COUNTS), test="elsewhere"
+    )
+    facts = study.facts["external"]
+    assert (study.design, facts["rare"]) == ("cross-validation", 30)
+    assert 1 < facts["rare_patients"] <= 30
+
+
+def test_tuning_takes_no_external_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="reads no test image"):
+        prepared(monkeypatch, small(kind="tuning"), other=phantom(size=16, seed=9), test="elsewhere")
+
+
+def test_a_class_that_the_test_source_lacks_is_said_of_that_source() -> None:
+    outside = replace(phantom(size=16, seed=9, counts=COUNTS), name="hospital-b")
+    with pytest.raises(
+        InputError, match="The test source 'hospital-b' has no class 'pneumonia'; its classes are"
+    ):
+        external_members(outside, "pneumonia", "normal")
+
+
+def test_patients_that_are_not_known_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = here()
+    strange = replace(found, splits={split: replace(found[split], patients=None) for split in found})
+    study = prepared(monkeypatch, small(), strange, phantom(size=16, seed=9), test="elsewhere")
+    assert {row["rare_patients"] for row in study.facts["main"]["counts"].values()} == {None}
+    assert study.facts["external"]["rare_patients"] > 1
