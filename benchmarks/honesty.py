@@ -159,6 +159,8 @@ def cross_validation(folding: Folding, count: int, seed: list[int], world: World
     for number in range(count):
         rng = np.random.default_rng([*seed, number])
         splits, truth = simulate_splits(world, layout, folding, [0.0] * layout.synthetic, rng)
+        if min(len(np.unique(split.patients[split.labels == 1])) for split in splits) < 2:
+            continue  # the program refuses a test part with one rare patient
         names = [(arm.name, arm.kind) for arm in splits[0].arms]
         share_tested = 1 / (folding.folds - 1)
         values = mean_aurocs(splits)

@@ -26,7 +26,7 @@ def blobs_study(blobs: Path) -> studies.Study:
     [
         ({}, "blobs-tiny"),
         ({"rare": "wide"}, "blobs-tiny-wide"),
-        ({"rare": "wide", "reference": "narrow"}, "blobs-tiny-wide-vs_narrow"),
+        ({"rare": "wide", "reference": "rest"}, "blobs-tiny-wide-vs_rest"),
         ({"rare_count": 20}, "blobs-tiny-rare20"),
         ({"seed": 3, "size": 28}, "blobs-tiny-size28-seed3"),
     ],

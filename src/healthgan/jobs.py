@@ -267,7 +267,8 @@ def _examples(
     if protocol.folds.keep_patients_together:
         own = -1 - np.arange(len(generated))  # a generated image belongs to no patient
         patients = np.concatenate([own if known is None else known for _, known, _ in parts])
-    folds = stratified_folds(labels, patients, protocol.folds.count, protocol.folds.seed)
+    names = (task.reference, task.rare)
+    folds = stratified_folds(labels, patients, protocol.folds.count, protocol.folds.seed, names)
     counts = {
         "real": len(rares),
         "generated": len(generated),

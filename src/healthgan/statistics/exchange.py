@@ -56,10 +56,12 @@ class Exchange:
     beyond: int
 
     def words(self, value: float) -> str:
-        """One of the three numbers in words: 'none', '37', or '> 158'."""
+        """One of the three numbers in words: 'none', '37', or '> 158'; 'some' at the curve's end, where it knows no number."""
         if value < 0.5:
             return "none"
-        return f"> {self.beyond}" if np.isinf(value) else f"{value:.0f}"
+        if np.isinf(value):
+            return f"> {self.beyond}" if self.beyond else "some"
+        return f"{value:.0f}"
 
 
 def exchange_rates(

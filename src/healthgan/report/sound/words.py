@@ -1,7 +1,6 @@
 """A sound study's arms, figures and counts in plain words."""
 
 from collections.abc import Iterable
-from math import isinf
 
 from healthgan.protocol_sound import ARMS
 from healthgan.report.sound.reading import SoundRun
@@ -87,8 +86,8 @@ def _times(factor: float) -> str:
 
 
 def worth(rate: Exchange, value: float) -> str:
-    """A number of real images in words; 'some' where the curve ends."""
-    return "some" if isinf(value) and not rate.beyond else rate.words(value)
+    """A number of real images in words."""
+    return rate.words(value)
 
 
 def worths(rate: Exchange) -> str:
