@@ -104,7 +104,9 @@ def main() -> None:
     found = learning_curve(do(request, options.out / "curve", options.jobs))
     assert found is not None
     print(f"{options.fresh} fresh patients were worth (real rare images, 95 % interval):")
-    for rate in (rate for rate in found.rates["real"] if rate.beyond):  # at its end the curve can tell no number
+    for rate in (
+        rate for rate in found.rates["real"] if rate.beyond
+    ):  # at its end the curve can tell no number
         print(f"at {rate.count}: {rate.words(rate.more)} ({rate.words(rate.low)} to {rate.words(rate.high)})")
 
 
