@@ -52,7 +52,6 @@ def train(
     from healthgan.executors import Job
     from healthgan.generate import TrainRequest, train_generator
     from healthgan.progress import Progress
-    from healthgan.stopping import Stopped
     from healthgan.terminal import plain
     from healthgan.tracking import each, tracking
 
@@ -74,9 +73,10 @@ def train(
             )
             if tracker is not None:
                 _track(tracker, out, facts)
-    except Stopped as stopped:
-        typer.echo(plain(f"Stopped. {stopped}"), err=True)
-        raise typer.Exit(130) from stopped
+    except KeyboardInterrupt as stop:
+        kept = str(stop) or "Nothing was learnt since. The same command goes on from what is there."
+        typer.echo(plain(f"Stopped. {kept}"), err=True)
+        raise typer.Exit(130) from stop
     if as_json:
         typer.echo(json.dumps({**facts, "file": str(out)}, indent=2))
     else:

@@ -147,7 +147,9 @@ def sample_generator(path: Path, count: int, class_name: str | None, seed: int) 
     stored = load_generator(path)
     names: list[str] = stored.facts.get("class_names", [])
     if len(names) != len(LABELS) or len(set(names)) != len(names):
-        raise InputError(f"'{path}' does not name its two classes. Train it again.")
+        raise InputError(
+            f"'{path}' does not name its two classes: it was not finished. Repeat the 'healthgan train' that wrote it."
+        )
     label = LABELS["rare"] if class_name is None else names.index(class_name) if class_name in names else -1
     if label < 0:
         raise InputError(f"'{path}' knows no class '{class_name}'; {' and '.join(names)} are there.")

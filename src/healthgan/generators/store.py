@@ -147,7 +147,10 @@ def _described(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
         or not isinstance(found.get("build"), dict)
         or not _is_flat(found["build"], _DEEPEST)
     ):
-        raise InputError(f"'{path}' holds no generator of this program (format {FORMAT}). {_GIVE}")
+        raise InputError(
+            f"'{path}' holds no generator of this program: it is another one's, or an unfinished training, which the same "
+            f"'healthgan train' goes on with. {_GIVE}"
+        )
     return found
 
 
@@ -239,9 +242,9 @@ def _check_tensors(path: Path, network: torch.nn.Module, file: Any) -> None:  # 
         if (found[name].get_shape(), found[name].get_dtype()) != (expected[name][0], types[expected[name][1]])
     ]
     if differing:
+        many = "1 tensor differs" if len(differing) == 1 else f"{len(differing)} tensors differ"
         raise InputError(
-            f"'{path}' does not hold the weights of its generator: {len(differing)} tensors differ, '{differing[0]}' "
-            f"first. {_COPY}"
+            f"'{path}' does not hold the weights of its generator: {many}, '{differing[0]}' first. {_COPY}"
         )
 
 
