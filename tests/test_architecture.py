@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"arms"},
     {"jobs", "sound", "request"},
     {"studies", "generate"},
+    {"estimate", "calibrate"},
     {
         "api",
         "frames",
@@ -30,6 +31,9 @@ LAYERS: list[set[str]] = [
         "cli_audit",
         "cli_likeness",
         "cli_reals",
+        "cli_end",
+        "cli_plan",
+        "cli_study",
     },
     {"cli"},
     {"__main__"},
@@ -46,13 +50,14 @@ ASIDE = {
     "sharing",
     "statistics",
     "report",
+    "pace",
     "progress",
     "terminal",
     "tracking",
 }
 """Import no stage; studies and the command line import them."""
 
-STAGES = set().union(*LAYERS[1:-4]) - {"scores"}
+STAGES = set().union(*LAYERS[1:-5]) - {"scores"}
 
 
 def module_name(path: Path) -> str:

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from healthgan import sources, studies
 from healthgan.errors import InputError
-from healthgan.executors import Job, Step
 from healthgan.images import Collection
 from healthgan.protocol import Protocol, load_protocol
 from healthgan.protocol_sound import Sound
@@ -21,7 +20,6 @@ from healthgan.sources.arrays import from_arrays
 
 if TYPE_CHECKING:
     from healthgan.generators.presets import DiffusionGenerator
-    from healthgan.progress import Progress
     from healthgan.result import Study
 
 
@@ -136,13 +134,14 @@ def study(
     for warning in prepared.warnings:
         warnings.warn(warning, stacklevel=2)
     folder = studies.default_folder(prepared) if out is None else Path(out)
+    from healthgan.estimate import progress_of
     from healthgan.report import build
     from healthgan.result import Study
     from healthgan.tracking import each, tracking
 
     with (
         tracking(folder / "track" if track else None, folder) as tracker,
-        _shown(prepared.jobs, progress) as shown,
+        progress_of(prepared, device, jobs) if progress else nullcontext() as shown,
         _main_out_of_sight(),
     ):
         studies.run(
@@ -150,6 +149,7 @@ def study(
             folder,
             device=device,
             workers=jobs,
+            on_found=each(shown.found if shown else None, tracker.found if tracker else None),
             report=each(shown.step if shown else None, tracker.step if tracker else None),
             on_record=each(shown.finished if shown else None, tracker.finished if tracker else None),
             cluster=cluster,
@@ -189,6 +189,7 @@ def fit_generator(
         InputError: the arrays or the preset can't be used, or training diverged.
     """
     from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
+    from healthgan.progress import stages
 
     whole = from_arrays(images, labels, patients=patients)["train"]
     settings = {str(name): found for name, found in DIFFUSION.items()}.get(preset)
@@ -199,27 +200,14 @@ def fit_generator(
             "Labels of another kind; (N,) class numbers from 0 are needed, as sample() is asked for one."
         )
     made = DiffusionGenerator(settings, seed=seed, device=studies.choose_device(device))
-    with _shown((Job("training", "generator", {}),), progress) as shown:
-        if shown is not None:
-            made.progress = lambda done, total, facts: shown.step(Step("training", done, total, facts))
+    with stages(quiet=not progress) as tell:
+        made.progress = lambda done, total, _: tell("training", done, total)
         try:
             made.fit(whole.pixels, whole.labels.astype(np.int64), whole.patients)
         except FloatingPointError as error:
             raise InputError(f"{error} Or take another seed or preset.") from error
     made.progress = None  # it belongs to this call
     return made
-
-
-@contextmanager
-def _shown(jobs: tuple[Job, ...], wanted: bool) -> "Iterator[Progress | None]":
-    """How far jobs are, on stderr; None where that is not wanted."""
-    if not wanted:
-        yield None
-        return
-    from healthgan.progress import Progress
-
-    with Progress(jobs) as shown:
-        yield shown
 
 
 @contextmanager

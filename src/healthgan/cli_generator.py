@@ -49,16 +49,15 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Train a generator on a source's training split; repeat the command to go on after a stop."""
-    from healthgan.executors import Job
     from healthgan.generate import TrainRequest, train_generator
-    from healthgan.progress import Progress
+    from healthgan.progress import stages
     from healthgan.terminal import plain
     from healthgan.tracking import each, tracking
 
     request = TrainRequest(source, rare, reference, rare_count, size, preset, seed)
     try:
         with (
-            Progress((Job("training", "generator", {}),)) as progress,
+            stages() as tell,
             tracking(None if track is None else track / out.stem) as tracker,
         ):
             facts = train_generator(
@@ -66,7 +65,9 @@ def train(
                 out,
                 device=device.value,
                 measure=measure,
-                report=each(progress.step, tracker.step if tracker else None),
+                report=each(
+                    lambda step: tell(step.key, step.done, step.total), tracker.step if tracker else None
+                ),
                 stopping=lambda: typer.echo(
                     "Stopping after this step; once more ends at once, without a checkpoint.", err=True
                 ),

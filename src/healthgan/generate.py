@@ -101,17 +101,19 @@ def train_generator(
             "privacy": None,
         }
         if measure:
-            from healthgan.generators.measure import measure_generator
+            from healthgan.generators.measure import measure_generator, times_told
+
+            both = request.preset != "dcgan-2023"
 
             facts |= measure_generator(
                 generator,
                 task,
                 patients_known=trained_on["patients"] is not None,
-                both=request.preset != "dcgan-2023",
+                both=both,
                 seed=request.seed,
                 device=device,
                 steps=classifier_steps,
-                progress=_teller(report),
+                progress=_teller(report, times_told(both)),
             )
         from healthgan.generators.store import save_generator
 
@@ -294,12 +296,12 @@ def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def _teller(report: Report) -> Callable[[str], None]:
+def _teller(report: Report, total: int) -> Callable[[str], None]:
     done = 0
 
     def tell(what: str) -> None:
         nonlocal done
+        report(Step(f"measuring: {what}", done, total, {}))
         done += 1
-        report(Step(f"measuring ({what})", done, done + 1, {}))
 
     return tell

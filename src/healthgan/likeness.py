@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
-from healthgan.ssim import best_match
+from healthgan.ssim import Progress, best_match
 
 Pixels = NDArray[np.uint8]
 
@@ -100,7 +100,7 @@ class Judged:
         return {verdict.label: int((self.verdict == verdict).sum()) for verdict in Verdict}
 
 
-def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
+def calibrate(reals: Pixels, patients: NDArray[np.int64] | None, progress: Progress | None = None) -> Band:
     """The band of a class, from its real training images alone.
 
     Each image is compared with those of all other patients (leave one patient out). One that stands there twice
@@ -110,14 +110,17 @@ def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
     Args:
         reals: (M, H, W, C) uint8, training images of one class.
         patients: (M,) codes; None where they are not known.
+        progress: told how many pairs are done and of how many, from the start again at each round of comparisons.
 
     Raises:
         InputError: there are fewer than 20 different images that are not constant, or only one patient.
     """
     _, first = np.unique(reals.reshape(len(reals), -1), axis=0, return_index=True)
     first.sort()
-    groups = _presumed_patients(reals[first]) if patients is None else patients[first]
-    likeness, _ = best_match(reals[first], reals[first], query_groups=groups, reference_groups=groups)
+    groups = _presumed_patients(reals[first], progress) if patients is None else patients[first]
+    likeness, _ = best_match(
+        reals[first], reals[first], query_groups=groups, reference_groups=groups, progress=progress
+    )
     known = likeness[~np.isnan(likeness)].astype(np.float64)
     if len(known) < MIN_IMAGES:
         raise InputError(
@@ -130,7 +133,7 @@ def calibrate(reals: Pixels, patients: NDArray[np.int64] | None) -> Band:
     )
 
 
-def _presumed_patients(reals: Pixels) -> NDArray[np.int64]:
+def _presumed_patients(reals: Pixels, progress: Progress | None) -> NDArray[np.int64]:
     """(M,) group numbers: images joined by a likeness that lies beyond the fence.
 
     The fence is the median and four times its distance from the first quartile: Tukey's (Exploratory Data
@@ -140,7 +143,9 @@ def _presumed_patients(reals: Pixels) -> NDArray[np.int64]:
     groups = np.arange(len(reals))
     fence = np.inf
     while True:
-        likeness, nearest = best_match(reals, reals, query_groups=groups, reference_groups=groups)
+        likeness, nearest = best_match(
+            reals, reals, query_groups=groups, reference_groups=groups, progress=progress
+        )
         value = likeness.astype(np.float64)
         if np.isinf(fence) and not np.isnan(value).all():
             quartile, median = np.nanpercentile(value, [25, 50])
@@ -154,7 +159,11 @@ def _presumed_patients(reals: Pixels) -> NDArray[np.int64]:
 
 
 def judge(
-    candidates: Pixels, reals: Pixels, rule: Band | float | None, earlier: Pixels | None = None
+    candidates: Pixels,
+    reals: Pixels,
+    rule: Band | float | None,
+    earlier: Pixels | None = None,
+    progress: Progress | None = None,
 ) -> Judged:
     """Decide on every candidate, in their order.
 
@@ -164,11 +173,12 @@ def judge(
         rule: a band; or the study's floor, which the likeness must reach; or None, which accepts all.
         earlier: (K, H, W, C) uint8, accepted before: a band refuses duplicates of these, too. Judging in batches
             then gives what judging at once gives.
+        progress: told how many pairs of a candidate and a real image are done, and of how many.
 
     Raises:
         InputError: the arrays have other shapes or types than the ones above.
     """
-    likeness, nearest = best_match(candidates, reals)
+    likeness, nearest = best_match(candidates, reals, progress=progress)
     value = likeness.astype(np.float64)
     verdict = np.full(len(candidates), Verdict.ACCEPTED, np.int8)
     if rule is not None:

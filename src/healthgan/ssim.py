@@ -8,7 +8,7 @@ windows that lie wholly inside the image, and over the channels. The error is at
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ _GPU_WORK = 10**10  # pairs of pixels; starting a GPU takes as long as two cores
 _NVIDIA = Path("/proc/driver/nvidia/version")  # there where Linux has the driver
 
 Pixels = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
 _Codes = NDArray[np.int64]
 _Job = tuple[Pixels, Pixels, _Codes, NDArray[np.float64], _Codes, _Codes]
 _Found = tuple[_Codes, tuple[NDArray[np.float64], _Codes]]  # queries, the best value and reference of each
@@ -36,6 +37,7 @@ def best_match(
     query_groups: ArrayLike | None = None,
     reference_groups: ArrayLike | None = None,
     threads: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the reference that is most similar to each query, over all pairs.
 
@@ -53,6 +55,7 @@ def best_match(
         reference_groups: (M,) likewise; given with ``query_groups`` or not at all.
         threads: how many to use; by default one for each core that this process may use. The result does not
             depend on it. Without meaning on a GPU.
+        progress: told, by the calling thread, how many pairs are done and of how many.
 
     Returns:
         (N,) the highest structural similarity, −1 to 1, and (N,) the position of its reference, the lowest
@@ -80,17 +83,22 @@ def best_match(
     score = np.full(len(x), np.nan, np.float32)
     index = np.full(len(x), -1, np.int64)
     job = (x, y, usable, ranges, x_codes, y_codes)
-    for members, (value, position) in _on_cuda(job) if on_gpu else _on_cpu(job, threads or _cores()):
+    done = 0
+    results = _on_cuda(job) if on_gpu else _on_cpu(job, threads or _cores(), progress)
+    for members, (value, position) in results:
         found = position >= 0
         score[members[found]] = np.minimum(value[found], 1.0)
         index[members[found]] = position[found]
+        done += len(members) * len(y)
+        if progress is not None and on_gpu:
+            progress(done, len(usable) * len(y))
     return score, index
 
 
-def _on_cpu(job: _Job, threads: int) -> Iterator[_Found]:
+def _on_cpu(job: _Job, threads: int, progress: Progress | None) -> Iterator[_Found]:
     from healthgan._ssim_kernel import search  # it imports Numba, which is slow, so only where it is needed
 
-    return search.search(*job, threads)
+    return search.search(*job, threads, progress)
 
 
 def _on_cuda(job: _Job) -> Iterator[_Found]:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +149,7 @@ def run(
     workers: int | None,
     report: Report,
     on_record: Callable[[Record], None],
+    on_found: Callable[[Iterable[Record]], None] = lambda _: None,
     checkpoint_seconds: float = 60.0,
     cluster: str | None = None,
     notice: Callable[[str], None] = lambda _: None,
@@ -161,7 +162,8 @@ def run(
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: processes of one thread each; None for one a core, on a cluster a core of any node.
         report: called as running jobs advance.
-        on_record: called with the record of every job, old ones first.
+        on_record: called with the record of every job that ends.
+        on_found: called at the start with the records that are there already.
         checkpoint_seconds: a generator in training writes its state this often.
         cluster: the Ray cluster that runs the jobs, as ``healthgan.cluster.connection.connected`` takes it; None for
             processes of this machine.
@@ -188,8 +190,7 @@ def run(
         }
         with open_run(out, settings_toml(study), manifest) as folder:
             finished = _finished(folder, study)
-            for record in finished.values():
-                on_record(record)
+            on_found(finished.values())
             lots = 1 if nodes is None else max(1, int(nodes.gpus))
             work, context, together = _work(study, folder, device, threads, lots, checkpoint_seconds)
             jobs, done = list(study.jobs), set(finished)

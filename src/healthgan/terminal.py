@@ -1,14 +1,36 @@
-"""Tables on the terminal, and text of the user's made safe for it."""
+"""Tables and JSON on the terminal, and text of the user's made safe for it."""
 
 import io
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 110
 """Columns where no terminal tells its own."""
+
+
+def print_json(facts: Mapping[str, Any]) -> None:
+    """Print facts as JSON on stdout; what is no number stands as null there, as JSON has no name for it."""
+    sys.stdout.write(json.dumps(_for_json(facts), indent=2, allow_nan=False) + "\n")
+
+
+def _for_json(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {str(key): _for_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_json(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings on stderr."""
+    for warning in warnings:
+        sys.stderr.write(f"Warning: {plain(warning)}\n")
 
 
 def print_tables(tables: Iterable["Table"]) -> None:

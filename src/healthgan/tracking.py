@@ -6,7 +6,7 @@ a study is repeated or goes on.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -97,6 +97,11 @@ class Tracker:
             self._losses[name] = self._writer(name, "losses", step.done if again else None)
         for fact, value in values.items():
             self._losses[name].add_scalar(fact, value, step.done)
+
+    def found(self, records: Iterable[Record]) -> None:
+        """Jobs of a study that were finished before."""
+        for record in records:
+            self.finished(record)
 
     def finished(self, record: Record) -> None:
         """What a finished job of a study made: losses if they were not tracked, images, fidelity."""

@@ -5,7 +5,7 @@ each group looks like) and with the number of references not at all: they are la
 bounded number at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -55,6 +55,7 @@ def search(
     x_codes: Whole,
     y_codes: Whole,
     threads: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[Whole, Best]]:
     """Yield the ``usable`` query positions group by group, with the best value and reference of each.
 
@@ -66,6 +67,7 @@ def search(
         x_codes: (N,) group of each query.
         y_codes: (M,) group of each reference.
         threads: how many to use.
+        progress: told how many pairs are done, of how many.
     """
 
     def run(task: tuple[tuple[_Group, Best], _Part]) -> Best:
@@ -82,15 +84,19 @@ def search(
     size = int(np.clip(GROUP_BYTES // (16 * x[:1].size or 1), 1, GROUP_SIZE))
     shares = -(-threads * size // max(len(usable), 1))  # with few queries references are shared out as well
     groups: list[_Group] = []
+    done = 0
     with ThreadPoolExecutor(threads) as pool:
         for parts in _parts(y, y_codes, shares, len(usable) >= ORDER_FROM):
             groups = groups or _groups(x, usable, size, parts[0].looks)
             known = [(group, (group.value.copy(), group.position.copy())) for group in groups]
             results = pool.map(run, product(known, parts))
-            for group, _ in product(groups, parts):
+            for group, part in product(groups, parts):
                 value, position = next(results)
                 better = (value > group.value) | ((value == group.value) & (position < group.position))
                 group.value[better], group.position[better] = value[better], position[better]
+                done += len(group.members) * len(part.places)
+                if progress is not None:
+                    progress(done, len(usable) * len(y))
     yield from ((group.members, (group.value, group.position)) for group in groups)
 
 

@@ -136,7 +136,7 @@ def fidelity_report(
         steps: of each of them.
         measured: the classes that are compared as sets; faithfulness always takes both.
         floor: do the two-sample test with real images in place of synthetic ones, too.
-        progress: told what is done next.
+        progress: told what is done, at the start of each part and after each classifier.
 
     Raises:
         InputError: too few images of a class, images of different sizes, or one patient has more than half of
@@ -161,6 +161,11 @@ def fidelity_report(
     )
 
 
+def times_told(classes: int, classifiers: int = 3) -> int:
+    """How often ``progress`` of a report on one class, or on both, is told; fewer where patients are too few for a floor."""
+    return 1 + classes * (3 + 2 * classifiers) + 2 + 3 * classifiers
+
+
 @dataclass(frozen=True)
 class _Work:
     """What every part of the report needs; the attributes are the arguments of :func:`fidelity_report`."""
@@ -175,10 +180,23 @@ class _Work:
     floor: bool
     progress: Callable[[str], None]
 
-    def train(self, reference: Images, rare: Images, steps: int, seed: int) -> list[Classifier]:
+    def begin(self, what: str) -> Callable[[int], None]:
+        """Tell that a part begins, and give what tells of each of its classifiers."""
+        self.progress(what)
+        return lambda _: self.progress(what)
+
+    def train(
+        self, reference: Images, rare: Images, steps: int, seed: int, progress: Callable[[int], None]
+    ) -> list[Classifier]:
         """Classifiers that tell ``rare`` from ``reference`` images."""
         return train_classifiers(
-            reference, rare, seed=seed, device=self.device, classifiers=self.classifiers, steps=steps
+            reference,
+            rare,
+            seed=seed,
+            device=self.device,
+            classifiers=self.classifiers,
+            steps=steps,
+            progress=progress,
         )
 
 
@@ -191,7 +209,7 @@ def _one_class(work: _Work, name: str, spaces: list[FeatureSpace], seed: int) ->
         space.name: against_real(space, real, patients, images, np.random.default_rng(seed), work.halves)
         for space in spaces  # the same halves in each
     }
-    work.progress(f"{name}: real or synthetic")
+    tell = work.begin(f"{name}: real or synthetic")
     order = np.random.default_rng([seed, 3]).permutation(len(images))
     count = min(len(real), len(images) // 2)
     tested = real_or_synthetic_balanced(
@@ -204,6 +222,7 @@ def _one_class(work: _Work, name: str, spaces: list[FeatureSpace], seed: int) ->
         device=work.device,
         steps=work.steps,
         classifiers=work.classifiers,
+        progress=tell,
     )
     return ClassFidelity(
         training_images=len(real),
@@ -223,7 +242,7 @@ def _floor(work: _Work, name: str, seed: int) -> RealOrSynthetic | None:
     heldout, heldout_patients = work.heldout.of(name)
     if min(len(np.unique(patients)), len(np.unique(heldout_patients))) < 2:
         return None
-    work.progress(f"{name}: real or real")
+    tell = work.begin(f"{name}: real or real")
     return real_or_real(
         real,
         patients,
@@ -233,6 +252,7 @@ def _floor(work: _Work, name: str, seed: int) -> RealOrSynthetic | None:
         device=work.device,
         steps=work.steps,
         classifiers=work.classifiers,
+        progress=tell,
     )
 
 
@@ -241,8 +261,8 @@ def _count(patients: NDArray[np.int64] | None) -> int | None:
 
 
 def _faithfulness(work: _Work, seed: int) -> Faithfulness:
-    work.progress("class faithfulness")
-    judges = work.train(work.training.reference, work.training.rare, min(work.steps, JUDGE_STEPS), seed)
+    tell = work.begin("class faithfulness")
+    judges = work.train(work.training.reference, work.training.rare, min(work.steps, JUDGE_STEPS), seed, tell)
     synthetic = {name: judge(judges, images) for name, images in work.synthetic.items()}
     heldout = {name: judge(judges, *work.heldout.of(name)) for name in work.synthetic}
     return faithfulness(synthetic, heldout, np.random.default_rng(seed))
@@ -250,7 +270,7 @@ def _faithfulness(work: _Work, seed: int) -> Faithfulness:
 
 def _learnt(work: _Work, seed: int) -> Learnt:
     """Equally many images of a class on both sides; without synthetic reference images, the same real ones."""
-    work.progress("train on synthetic, test on real")
+    tell = work.begin("train on synthetic, test on real")
     rng = np.random.default_rng(seed)
     made = {"reference": work.training.reference} | work.synthetic
     real, synthetic = {}, {}
@@ -263,7 +283,7 @@ def _learnt(work: _Work, seed: int) -> Learnt:
         synthetic["reference"] = real["reference"]
     answers = []
     for number, pool in enumerate((synthetic, real)):
-        taught = work.train(pool["reference"], pool["rare"], work.steps, seed + number)
+        taught = work.train(pool["reference"], pool["rare"], work.steps, seed + number, tell)
         answers.append(
             (judge(taught, *work.heldout.of("reference")), judge(taught, *work.heldout.of("rare")))
         )

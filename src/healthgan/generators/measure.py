@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from healthgan.fidelity import RealImages, fidelity_report
+from healthgan.fidelity import RealImages, fidelity_report, summary
 from healthgan.generators.interface import LABELS, ImageGenerator
 from healthgan.privacy.audit import audit
 from healthgan.privacy.summary import conclusion, rows
@@ -13,6 +13,11 @@ from healthgan.task import Task
 
 MOST = 400
 """Images of a class that are made to measure a generator, at most; twice its training images if that is less."""
+
+
+def times_told(both: bool) -> int:
+    """How often ``progress`` of ``measure_generator`` is told, at most."""
+    return summary.times_told(2 if both else 1) + 2
 
 
 def measure_generator(
@@ -36,7 +41,7 @@ def measure_generator(
         seed: of the images and of everything random.
         device: of the classifiers.
         steps: of each classifier.
-        progress: told what is done next.
+        progress: told what is done, at the start of each part and after each classifier.
 
     Returns:
         ``fidelity`` and ``privacy``, ready for JSON.

@@ -1,7 +1,8 @@
 """One audit of a set of generated images: new, or copies?"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from healthgan.privacy.planted import WITHIN
 
 Pixels = NDArray[np.uint8]
 Codes = NDArray[np.int64]
+Tell = Callable[[str, int, int], None]
+"""Told what is compared with the training images, how much of it is done, and of how much."""
 
 POWER = ("exact", "blur 1", "noise 10", "shift 2")
 """Planted copies by which every audit shows what its search for copies can find."""
@@ -129,6 +132,7 @@ def audit(
     *,
     others: Pixels | None = None,
     other_patients: Codes | None = None,
+    progress: Tell = lambda _what, _done, _total: None,
 ) -> Audit:
     """Audit generated images against the images that their generator learned from.
 
@@ -145,22 +149,25 @@ def audit(
         others: (Q, H, W, C) uint8, held-out real images of other classes, which calibrate the search for copies
             together with ``heldout``; 1,000 or more are needed to state its false alarms.
         other_patients: (Q,) whose they are, numbered likewise; None likewise.
+        progress: told how far each stage is.
 
     Raises:
         InputError: shapes or counts do not fit, or a held-out image or patient is in training too.
     """
     codes, unknown = _codes(training, training_patients, heldout, heldout_patients)
-    unseen, unknown, seen = _unseen(heldout, unknown, training, codes)
+    unseen, unknown, seen = _unseen(heldout, unknown, training, codes, partial(progress, "held-out images"))
     twins = len(heldout) - len(unseen)
     owners, classes = unknown, np.zeros(len(unseen), np.int64)
     if others is not None and len(others):
         _, more = _codes(training, training_patients, others, other_patients)
         more = more if other_patients is not None else more + int(unknown.max()) + 1
-        _, more, seen_too = _unseen(others, more, training, codes)
+        tell = partial(progress, "other held-out images")
+        _, more, seen_too = _unseen(others, more, training, codes, tell)
         seen, owners = seen.and_of(seen_too), np.concatenate([owners, more])
         classes = np.repeat([0, 1], (len(unseen), len(more)))
     detector = calibrate(seen, owners, np.random.default_rng([seed, 0]), classes=classes)
-    evidence = gather_evidence(generated, training, codes)
+    evidence = gather_evidence(generated, training, codes, progress=partial(progress, "synthetic images"))
+    progress("distances", 0, 0)
     points, real, fresh = (standardised(images) for images in (generated, training, unseen))
     member, _ = nearest(real, points)
     nonmember, _ = nearest(fresh, points)
@@ -178,16 +185,26 @@ def audit(
         membership=membership(member, codes, nonmember, unknown, np.random.default_rng([seed, 2])),
         copies=Share.of(int(detector.copies(evidence).sum()), len(generated)),
         detector=detector,
-        power=_power(training, codes, detector, np.random.default_rng([seed, 3])),
+        power=_power(
+            training,
+            codes,
+            detector,
+            np.random.default_rng([seed, 3]),
+            partial(progress, "planted copies"),
+        ),
         pairs=_pairs(evidence, detector),
     )
 
 
 def _unseen(
-    heldout: Pixels, patients: Codes, training: Pixels, codes: Codes
+    heldout: Pixels,
+    patients: Codes,
+    training: Pixels,
+    codes: Codes,
+    progress: Callable[[int, int], None],
 ) -> tuple[Pixels, Codes, Evidence]:
     """The held-out images that are no training pictures stored otherwise, whose they are, and their evidence."""
-    evidence = gather_evidence(heldout, training, codes)
+    evidence = gather_evidence(heldout, training, codes, progress=progress)
     kept = np.flatnonzero(~evidence.same_picture())
     if len(kept) < 2:
         raise InputError(
@@ -237,10 +254,15 @@ def _pairs(evidence: Evidence, detector: Detector) -> tuple[Pair, ...]:
 
 
 def _power(
-    training: Pixels, patients: Codes, detector: Detector, rng: np.random.Generator
+    training: Pixels,
+    patients: Codes,
+    detector: Detector,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Share]:
     """Planted copies found, by kind."""
     chosen = training[rng.choice(len(training), min(_PLANTED, len(training)), replace=False)]
     copies = np.concatenate([WITHIN[kind](chosen, rng) for kind in POWER])
-    found = detector.copies(gather_evidence(copies, training, patients)).reshape(len(POWER), -1).sum(axis=1)
+    evidence = gather_evidence(copies, training, patients, progress=progress)
+    found = detector.copies(evidence).reshape(len(POWER), -1).sum(axis=1)
     return {kind: Share.of(int(count), len(chosen)) for kind, count in zip(POWER, found, strict=True)}

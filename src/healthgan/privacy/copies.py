@@ -14,6 +14,7 @@ Both compare over shifts and mirroring and ignore brightness and contrast; corre
 were chosen by cross-fitting among training patients (docs/method.md has the figures).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -118,7 +119,12 @@ class Detector:
 
 
 def gather_evidence(
-    images: Pixels, training: Pixels, training_patients: NDArray[np.int64], *, shift: int = SHIFT
+    images: Pixels,
+    training: Pixels,
+    training_patients: NDArray[np.int64],
+    *,
+    shift: int = SHIFT,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Evidence:
     """Compare every image with every training image.
 
@@ -133,6 +139,7 @@ def gather_evidence(
             number of its own; copies of pictures that a patient has several of are then found by their
             detail only.
         shift: pixels (of an image reduced to 28) that images are moved by at most.
+        progress: told how many comparisons of an image with all training images are done, and of how many.
 
     Raises:
         InputError: sizes or counts do not fit.
@@ -143,11 +150,15 @@ def gather_evidence(
     first = np.flatnonzero(np.diff(training_patients[order], prepend=training_patients[order[0]] - 1))
     found: list[NDArray[np.float64]] = []
     matches: list[NDArray[np.int64]] = []
+    done = 0
     for band in (DETAIL, BAND):
         filtered = band_pass(references[order], *band)
         parts = []
         for best in best_correlations([band_pass(query, *band) for _, _, query in queries], filtered, shift):
             two = np.partition(np.maximum.reduceat(best, first, axis=1), -2, axis=1)[:, -2:]
+            done += len(best)
+            if progress is not None:
+                progress(done, 2 * len(images))
             parts.append((np.arctanh(np.clip(two, -_TOP, _TOP).astype(np.float64)), best.argmax(axis=1)))
         found.append(np.concatenate([z for z, _ in parts]))
         matches.append(order[np.concatenate([position for _, position in parts])])

@@ -15,7 +15,7 @@ from healthgan.classifiers.train import train
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.files import write_text
 from healthgan.generators.interface import check_generated
-from healthgan.generators.measure import measure_generator
+from healthgan.generators.measure import measure_generator, times_told
 from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
 from healthgan.generators.store import load_generator, save_generator
 from healthgan.jobs import save_npz, seed_for
@@ -42,8 +42,8 @@ from healthgan.task import Members, Task
 REFERENCE, RARE = 0, 1
 """Class numbers of the generators."""
 
-QUALITY_STEPS, QUALITY_STAGES = 2000, 20
-"""Steps of each classifier that measures fidelity, and how many stages that has, about."""
+QUALITY_STEPS = 2000
+"""Of each classifier that measures fidelity."""
 JUDGES = 3
 """Classifiers that judge class faithfulness."""
 
@@ -204,7 +204,7 @@ def _quality(context: SoundContext, job: Job, report: Report) -> Result:
         seed=seed_for(context.seed, job.key) % 2**31,
         device=context.device,
         steps=QUALITY_STEPS,
-        progress=lambda _: report(Step(job.key, next(done), QUALITY_STAGES, {})),
+        progress=lambda _: report(Step(job.key, next(done), times_told(both=True), {})),
     )
     return {**_place(job), **found, "artifacts": {}}
 

@@ -1,0 +1,212 @@
+"""How a command ends: its exit code, and the one message that says why."""
+
+import errno
+import os
+import queue
+import shlex
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from healthgan.errors import InputError
+from healthgan.stopping import Stopped
+
+DONE, OUR_FAULT, USERS_FAULT, INTERRUPTED = 0, 1, 2, 130
+
+GRACE = 2.5
+"""Seconds after Ctrl-C or SIGTERM in which everything may end in order; then the process ends as it is."""
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+"""What the system says where a disk is full or something may not be written: nothing is wrong with the program."""
+
+_kept: list[Callable[[], str]] = []
+
+
+class FaultError(Exception):
+    """The program is at fault, and a file tells the details."""
+
+
+class Commands(TyperGroup):
+    """Commands that pass on an interruption, which Typer would turn into an exit without a word."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 # Typer's own copy of Click has no public name
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError(str(stop)) from stop
+
+
+class _InterruptedError(BaseException):
+    """A ``KeyboardInterrupt`` under a name that Typer doesn't know."""
+
+
+def run(app: typer.Typer) -> int:
+    """Run the command that was typed; say on stderr what went wrong.
+
+    Returns:
+        The exit code.
+    """
+    with _signals() as said:
+        try:
+            code = int(app(standalone_mode=False) or DONE)
+            if code == INTERRUPTED:
+                said.set()
+            return code
+        except _InterruptedError as stop:
+            said.set()
+            return _say(f"Stopped. {stop}".strip(), INTERRUPTED)
+        except InputError as error:
+            return _say(f"Error: {error}", USERS_FAULT)
+        except FaultError as fault:
+            return _say(f"Error: {fault}", OUR_FAULT)
+        except Exception as error:  # noqa: BLE001 # the last resort
+            return _other(error)
+
+
+@contextmanager
+def kept(tell: Callable[[], str]) -> Iterator[None]:
+    """In this block Ctrl-C leaves something behind.
+
+    Args:
+        tell: says what is kept and how to go on; asked when everything has ended.
+    """
+    _kept.append(tell)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(tell()) from stop
+    finally:
+        _kept.pop()
+
+
+@contextmanager
+def faults_in(folder: Path) -> Iterator[None]:
+    """Write the traceback of an unexpected error into ``error.log`` of a folder, if that is there.
+
+    Raises:
+        FaultError: something unexpected was raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if _is_the_machines(error) or not folder.is_dir():
+            raise
+        import traceback
+
+        log = folder / "error.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {typed()}\n{traceback.format_exc()}\n")
+        raise FaultError(f"{_in_short(error)} The details are in '{log}'.") from error
+
+
+def typed() -> str:
+    """The command as it can be typed again."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        name = "python -m healthgan"
+    elif shutil.which(program.name) in (sys.argv[0], str(program.resolve())):
+        name = program.name
+    else:
+        name = shlex.quote(sys.argv[0])
+    return " ".join([name, *map(shlex.quote, sys.argv[1:])])
+
+
+def _other(error: Exception) -> int:
+    """Say what no part of the program has foreseen, or what Typer or the system says of the user's input."""
+    code = getattr(error, "exit_code", None)  # Typer's, of one of several classes named ClickException
+    if code is not None and hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())
+            return int(code)
+        hint = f" Try '{context.command_path} --help'." if context is not None else ""
+        return _say(f"Error: {error.format_message().rstrip()}{hint}", int(code))
+    if _is_the_machines(error):
+        assert isinstance(error, OSError)
+        where = f"'{error.filename}': " if error.filename else ""
+        return _say(
+            f"Error: {where}{error.strerror}. Make room, choose another place or change its permissions.",
+            USERS_FAULT,
+        )
+    import traceback
+
+    traceback.print_exception(error)
+    return _say(f"Error: {_in_short(error)} The details are above.", OUR_FAULT)
+
+
+def _is_the_machines(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+
+
+def _in_short(error: Exception) -> str:
+    from concurrent.futures.process import BrokenProcessPool
+
+    if isinstance(error, BrokenProcessPool):
+        return (
+            "A worker process was ended from outside; systems do that where memory runs out. Take fewer --jobs; the same "
+            "command goes on from what is done."
+        )
+    return f"This is a fault of healthgan, not of your input ({type(error).__name__}: {str(error)[:200]})."
+
+
+def _say(message: str, code: int) -> int:
+    from healthgan.terminal import plain
+
+    typer.echo("\n".join(plain(line) for line in message.splitlines()), err=True)
+    return code
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into ``KeyboardInterrupt``, and end after ``GRACE`` whatever holds that up.
+
+    Yields:
+        To be set when the message was said.
+    """
+    said = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
+        yield said
+        return
+    stops: queue.SimpleQueue[bool] = queue.SimpleQueue()  # may be filled whatever a signal interrupts
+    stopping = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            stops.put(True)
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    threading.Thread(target=_end_in_time, args=(stops, said), daemon=True).start()
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield said
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN if stopping else before[number])
+        stops.put(False)
+
+
+def _end_in_time(stops: "queue.SimpleQueue[bool]", said: threading.Event) -> None:
+    if not stops.get():
+        return
+    time.sleep(GRACE)
+    if not said.is_set():
+        _say(f"Stopped. {_kept[-1]() if _kept else ''}".strip(), INTERRUPTED)
+    os._exit(INTERRUPTED)
