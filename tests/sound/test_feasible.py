@@ -62,14 +62,15 @@ def prepared(
 
 def test_too_few_rare_images_for_the_band_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        InputError, match=r"19 different images of 'cardiomegaly' .* needs 20\. .*--rare-count"
+        InputError,
+        match=r"19 different images of 'cardiomegaly' .* needs 20 of several patients\. .*--rare-count",
     ):
         prepared(monkeypatch, small(), rare_count=19)
     assert prepared(monkeypatch, small(), rare_count=20).arms == ("real", "smote", "synthetic-25")
 
 
 def test_without_synthetic_arms_few_rare_images_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"synthetic = \[\] under \[arms\]"):
+    with pytest.raises(InputError, match=r"3 different images .*synthetic = \[\] under \[arms\]"):
         prepared(monkeypatch, small(), rare_count=3)
     assert prepared(monkeypatch, small(synthetic=()), rare_count=3).arms == ("real", "smote")
 

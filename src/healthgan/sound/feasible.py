@@ -66,26 +66,29 @@ def _place(cell: Cell) -> str:
 
 def _check_band(task: Task, known: bool, place: str) -> None:
     for name, members in ((task.rare, task.rares["train"]), (task.reference, task.references["train"])):
-        found = _usable(members)
-        if found >= MIN_IMAGES and len(members) <= FEW:
-            try:
-                calibrate(members.pixels, members.patient if known else None)
-            except InputError:
-                found = 0
-        if found < MIN_IMAGES:
-            what = "different images" if found else "images that are clearly of several patients"
-            count = f"{found} {what}" if found else f"no {MIN_IMAGES} {what}"
+        found, alone = _different(members), len(np.unique(members.patient)) < 2
+        if not alone and found >= MIN_IMAGES and len(members) <= FEW:
+            alone = not _has_band(members, known)
+        if alone or found < MIN_IMAGES:
             raise InputError(
-                f"'{task.source}' has {count} of '{name}' in the training part{place}; the likeness band that synthetic "
-                f"images are judged by needs {MIN_IMAGES}. Keep more (--rare-count), add images, or compare the ways of "
-                "training that need no synthetic images: a protocol of your own with synthetic = [] under [arms]."
+                f"'{task.source}' has {found} different images of '{name}'{', all as of one patient,' * alone} in the "
+                f"training part{place}; the likeness band that synthetic images are judged by needs {MIN_IMAGES} of several "
+                "patients. Keep more (--rare-count), add images, or compare the ways of training that need no synthetic "
+                "images: a protocol of your own with synthetic = [] under [arms]."
             )
 
 
-def _usable(members: Members) -> int:
-    """Different images that are not constant; 0 where all are of one patient."""
-    if len(np.unique(members.patient)) < 2:
-        return 0
+def _different(members: Members) -> int:
+    """Different images that are not constant."""
     pixels: NDArray[np.uint8] = members.pixels.reshape(len(members), -1)
     varied = members.take(np.flatnonzero(pixels.max(axis=1) > pixels.min(axis=1)))
     return len(set(pixel_hashes(varied)))
+
+
+def _has_band(members: Members, known: bool) -> bool:
+    """Whether a band can be had: where patients are not known, images that are very alike are presumed to be one's."""
+    try:
+        calibrate(members.pixels, members.patient if known else None)
+    except InputError:
+        return False
+    return True
