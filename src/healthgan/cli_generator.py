@@ -1,6 +1,7 @@
 """The commands ``healthgan train`` and ``healthgan sample``."""
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,9 +69,7 @@ def train(
                 report=each(
                     lambda step: tell(step.key, step.done, step.total), tracker.step if tracker else None
                 ),
-                stopping=lambda: typer.echo(
-                    "Stopping after this step; once more ends at once, without a checkpoint.", err=True
-                ),
+                stopping=_say_that_it_stops,
             )
             if tracker is not None:
                 _track(tracker, out, facts)
@@ -110,6 +109,13 @@ def sample(
         typer.echo(
             plain(f"{len(made)} images of '{made.class_names[made.labels[0]]}' in {out}, with a card.")
         )
+
+
+def _say_that_it_stops() -> None:
+    """Above the bars, which typer's echo would write into."""
+    print(  # noqa: T201 - progress is spoken
+        "Stopping after this step; once more ends at once, without a checkpoint.", file=sys.stderr
+    )
 
 
 def _track(tracker: "Tracker", out: Path, facts: dict[str, Any]) -> None:
