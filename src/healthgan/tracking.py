@@ -188,7 +188,7 @@ class Tracker:
         name = f"generator-{record['cell']}-{record['generator']}"
         if self.run is None or name not in self._last:  # brought: no generator of ours made them
             return
-        file = next(iter(record["artifacts"]))
+        file = f"synthetic/{record['cell']}-{record['generator']}.npz"  # by name: beside it lie real images
         with np.load(self.run.artifact(file), allow_pickle=False) as stored:
             kept = {
                 label: stored[f"{label}_images"][stored[f"{label}_verdict"] == ACCEPTED]

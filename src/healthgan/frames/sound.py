@@ -51,7 +51,7 @@ def images(run: SoundRun) -> pd.DataFrame:
     words = np.array([verdict.label for verdict in Verdict])
     parts = []
     for record in run.by_kind("pool"):
-        stored = arrays_of(run, next(iter(record["artifacts"])))
+        stored = arrays_of(run, f"synthetic/{record['cell']}-{record['generator']}.npz")
         for name in ("rare", "reference"):
             if f"{name}_verdict" in stored:
                 found = {
