@@ -81,7 +81,7 @@ def test_equal_pictures_of_unknown_patients_stay_together(collection: Collection
 
 def test_too_few_rare_patients_for_the_folds_is_said(collection: Collection) -> None:
     merged = all_in_one(collection, SPLITS)
-    with pytest.raises(InputError, match="a cross-validation of 40 folds.* needs 80"):
+    with pytest.raises(InputError, match=r"a cross-validation of 40 folds.* needs 80"):
         fold_collection(merged, CLASSES, 40, 0, 0)
 
 

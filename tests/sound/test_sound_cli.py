@@ -82,6 +82,38 @@ def test_a_study_ends_in_a_verdict_and_goes_on_where_it_stopped(files: Path, tmp
         }
 
 
+def test_a_cross_validation_is_judged_on_images_from_elsewhere_as_well(files: Path, tmp_path: Path) -> None:
+    with np.load(files / "here.npz", allow_pickle=False) as arrays:
+        whole = {name: arrays[name] for name in arrays.files if name.startswith(("train", "class"))}
+    np.savez_compressed(tmp_path / "whole.npz", allow_pickle=False, **whole)
+    sound = load_protocol(str(files / "small.toml"))
+    assert isinstance(sound, Sound)
+    values = sound.model_dump()
+    values["design"] |= {"folds": 3}
+    values["arms"] |= {"control": []}
+    (tmp_path / "folds.toml").write_text(to_toml(Sound.model_validate(values)), "utf-8")
+    asked = [
+        "study",
+        str(tmp_path / "whole.npz"),
+        "--rare",
+        "cardiomegaly",
+        "--protocol",
+        str(tmp_path / "folds.toml"),
+    ]
+    asked += ["--test", str(files / "there.npz"), "--out", str(tmp_path / "run"), "--jobs", "2", "--json"]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["design"] == "cross-validation"
+    assert (found["splits"], found["external"]["rare"]) == (3, 30)
+    assert any(
+        text.startswith("On 90 images") and "from elsewhere ('there')" in text for text in found["answer"]
+    )
+    rows = {row["arm"]: row for row in found["tables"]["external-arms"]}
+    assert (rows["real"]["classifiers"], rows["real"]["images"]) == (6, 90)
+    assert "3 splits" in result.stderr
+
+
 def test_the_oracle_needs_images_that_were_held_back(files: Path, tmp_path: Path) -> None:
     code, said, _ = study(files, tmp_path / "run", "--dry-run", "--json")
     assert code == 0

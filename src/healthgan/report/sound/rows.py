@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
-from healthgan.report.sound.comparison import Answers, Subgroup
+from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.curve import LearningCurve
+from healthgan.report.sound.elsewhere import Subgroup
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.telling import hardest
 from healthgan.report.sound.telling import rows as telling_rows

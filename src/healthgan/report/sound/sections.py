@@ -4,7 +4,8 @@ from typing import Any
 
 from healthgan.report.page import data_uri, duration
 from healthgan.report.pictures import strip_png
-from healthgan.report.sound.comparison import Answers, Subgroup
+from healthgan.report.sound.comparison import Answers
+from healthgan.report.sound.elsewhere import Subgroup
 from healthgan.report.sound.examples import LABELS, SHOWN, examples
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.telling import nearest
