@@ -31,6 +31,7 @@ LAYERS: list[set[str]] = [
         "cli_audit",
         "cli_likeness",
         "cli_reals",
+        "cli_complete",
         "cli_end",
         "cli_plan",
         "cli_study",

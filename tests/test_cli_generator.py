@@ -2,6 +2,8 @@
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from healthgan import cli_generator, generate
+from healthgan import cli_generator, generate, progress
 from healthgan.cli import app
 from healthgan.errors import InputError
 from healthgan.executors import Step
 from healthgan.generators import presets
 from healthgan.generators.diffusion import Settings
-from healthgan.progress import Progress
 from healthgan.sources.synthetic import load_synthetic
 from healthgan.stopping import Stopped
 
@@ -139,15 +140,21 @@ def test_a_stop_in_training_keeps_it_and_the_same_command_goes_on(
 
     whole, file = train("whole")
     assert whole.exit_code == 0
-    show = Progress.step
+    show = progress.stages
 
-    def stop(progress: Progress, step: Step) -> None:
-        show(progress, step)
-        if step.done == 4:
-            signal.raise_signal(number)
+    @contextmanager
+    def stopping_stages() -> Iterator[progress.Tell]:
+        with show() as tell:
+
+            def stop(what: str, done: int, total: int) -> None:
+                tell(what, done, total)
+                if done == 4:
+                    signal.raise_signal(number)
+
+            yield stop
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "step", stop)
+        patched.setattr(progress, "stages", stopping_stages)
         stopped, out = train("stopped")
     assert stopped.exit_code == 130
     assert stopped.stdout == ""
@@ -223,7 +230,9 @@ def test_measured_on_validation_images(blobs, tmp_path, monkeypatch, capsys) -> 
     assert facts["fidelity"]["classes"]["reference"]["heldout_images"] == 16
     assert facts["fidelity"]["steps"] == 10
     assert {row["measure"] for row in facts["privacy"]["audit"]} >= {"copy suspects", "authenticity"}
-    assert any("privacy audit" in step.key for step in steps)
+    measuring = [step for step in steps if step.key.startswith("measuring: ")]
+    assert [step.done for step in measuring] == list(range(measuring[0].total)), "each part counts once"
+    assert measuring[-1].key == "measuring: privacy audit"
     cli_generator._print_facts(facts, tmp_path / "g.safetensors")
     printed = capsys.readouterr().out
     result = RUN.invoke(

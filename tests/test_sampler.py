@@ -294,7 +294,7 @@ def test_bars_are_drawn_on_stderr_and_only_when_asked(data, capsys):
     X, y, _ = data
     sampler(filter="none").fit_resample(X, y)
     assert capsys.readouterr() == ("", "")
-    sampler(filter="none", progress=True).fit_resample(X, y)
+    sampler(filter="none", verbose=1).fit_resample(X, y)
     said = capsys.readouterr()
     assert said.out == ""
     assert "images of 1" in said.err
@@ -306,7 +306,7 @@ def test_the_default_generator_is_trained_on_all_classes_and_told_the_patients(d
     some = np.concatenate([np.flatnonzero(y == 0)[:12], np.flatnonzero(y == 1)[:8]])
     X, y, patients = X[some, 6:22, 6:22], y[some], patients[some]
     monkeypatch.setitem(presets.DIFFUSION, presets.DEFAULT, Settings(steps=4, batch=8, width=8, checks=1))
-    found = GANSampler(filter="none", random_state=3, device="cpu", progress=True)
+    found = GANSampler(filter="none", random_state=3, device="cpu", verbose=1)
     X2, y2 = found.fit_resample(X, y, patients=patients)
     assert np.bincount(y2).tolist() == [12, 12]
     trained = found.generator_.trained

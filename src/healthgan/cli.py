@@ -20,6 +20,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Rich's help takes three times as long
 )
 app.add_typer(data_app, name="data")
 app.command()(study)

@@ -1,10 +1,12 @@
 """The command ``healthgan audit``: are the synthetic images new, or copies of the training images?"""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from healthgan import cli_complete as complete
+from healthgan.cli_end import kept as kept_when_stopped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,17 +25,25 @@ def audit(
     synthetic: Annotated[
         str, typer.Argument(help="An .npz (images[, labels], or MedMNIST's layout) or a folder of pictures.")
     ],
-    train: Annotated[str, typer.Option(help="The source whose training images the generator learned from.")],
+    train: Annotated[
+        str,
+        typer.Option(
+            help="The source whose training images the generator learned from.",
+            autocompletion=complete.sources,
+        ),
+    ],
     heldout: Annotated[
         str,
         typer.Option(
-            help="Real images it never saw: the same source (its val and test) or another one (all of it)."
+            help="Real images it never saw: the same source (its val and test) or another one (all of it).",
+            autocompletion=complete.sources,
         ),
     ],
     rare: Annotated[
         str | None,
         typer.Option(
-            help="Only this class on all sides; all held-out images still calibrate the copy search."
+            help="Only this class on all sides; all held-out images still calibrate the copy search.",
+            autocompletion=complete.classes("train", "heldout"),
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
@@ -50,8 +60,10 @@ def audit(
     from healthgan.errors import InputError
     from healthgan.files import check_new_file
     from healthgan.privacy.audit import audit as run_audit
+    from healthgan.progress import stages
     from healthgan.sources import load
     from healthgan.sources.synthetic import load_synthetic
+    from healthgan.terminal import print_json
 
     if gallery is not None:
         if gallery.suffix.lower() != ".png":
@@ -71,16 +83,18 @@ def audit(
     rest = not_of_class(kept, others.name, rare)
     check_shapes(training, {made.name: made.pixels, unseen.where: unseen.pixels})
     images = made.pixels[position]
-    found = run_audit(
-        images,
-        training.pixels,
-        training.patients,
-        unseen.pixels,
-        unseen.patients,
-        seed,
-        others=None if rest is None else rest.pixels,
-        other_patients=None if rest is None else rest.patients,
-    )
+    with kept_when_stopped(lambda: "Nothing was written."), stages() as tell:
+        found = run_audit(
+            images,
+            training.pixels,
+            training.patients,
+            unseen.pixels,
+            unseen.patients,
+            seed,
+            others=None if rest is None else rest.pixels,
+            other_patients=None if rest is None else rest.patients,
+            progress=tell,
+        )
     if gallery is not None:
         from healthgan.privacy.gallery import write_gallery
 
@@ -104,7 +118,7 @@ def audit(
         **describe(found, position, training.position),
     }
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         _print(facts, found)
 

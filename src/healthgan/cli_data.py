@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthgan import cli_complete as complete
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from healthgan.images import Collection
 
-app = typer.Typer(help="Look at image sources, and download MedMNIST sets.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at image sources, and download MedMNIST sets.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("list")
@@ -45,7 +49,11 @@ def list_sets() -> None:
 @app.command()
 def show(
     source: Annotated[
-        str, typer.Argument(help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.")
+        str,
+        typer.Argument(
+            help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.",
+            autocompletion=complete.sources,
+        ),
     ],
     size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the phantom.")] = 0,
@@ -63,7 +71,10 @@ def show(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A MedMNIST name, such as chestmnist.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A MedMNIST name, such as chestmnist.", autocompletion=complete.medmnist_names),
+    ],
     size: Annotated[int | None, typer.Option(help="28 (if not said), 64, 128 or 224 pixels a side.")] = None,
 ) -> None:
     """Download a MedMNIST set unless it is here, check its md5 and print its path."""

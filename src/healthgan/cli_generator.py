@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthgan import cli_complete as complete
+
 if TYPE_CHECKING:
     from healthgan.tracking import Tracker
 
@@ -25,19 +27,33 @@ class Device(StrEnum):
 @app.command()
 def train(
     source: Annotated[
-        str, typer.Argument(help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.")
+        str,
+        typer.Argument(
+            help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.",
+            autocompletion=complete.sources,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The generator's file, a new .safetensors.")],
-    rare: Annotated[str | None, typer.Option(help="The rare class; by default the smallest.")] = None,
+    rare: Annotated[
+        str | None,
+        typer.Option(
+            help="The rare class; by default the smallest.", autocompletion=complete.classes(argument=0)
+        ),
+    ] = None,
     reference: Annotated[
         str | None,
-        typer.Option(help="The class beside it, or 'rest'; in a multi-label source 'normal'."),
+        typer.Option(
+            help="The class beside it, or 'rest'; in a multi-label source 'normal'.",
+            autocompletion=complete.classes(argument=0, also=["rest"]),
+        ),
     ] = None,
     rare_count: Annotated[
         int | None, typer.Option(min=3, help="Keep this many rare training images.")
     ] = None,
     size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
-    preset: Annotated[str, typer.Option(help="edm, edm-quick or dcgan-2023.")] = "edm",
+    preset: Annotated[
+        str, typer.Option(help="edm, edm-quick or dcgan-2023.", autocompletion=complete.presets)
+    ] = "edm",
     seed: Annotated[int, typer.Option(min=0, help="Every random choice derives from it.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     measure: Annotated[

@@ -1,11 +1,14 @@
 """The command ``healthgan likeness``: how alike synthetic images are to real ones, and what the band says."""
 
-import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from healthgan import cli_complete as complete
+from healthgan.cli_end import kept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,12 +30,25 @@ def likeness(
     synthetic: Annotated[
         str, typer.Argument(help="An .npz (images[, labels], or MedMNIST's layout) or a folder of pictures.")
     ],
-    real: Annotated[str, typer.Argument(help="The source of the real images; its training images count.")],
+    real: Annotated[
+        str,
+        typer.Argument(
+            help="The source of the real images; its training images count.", autocompletion=complete.sources
+        ),
+    ],
     heldout: Annotated[
         str | None,
-        typer.Option(help="Real images beside them: REAL again (its val and test), or another source."),
+        typer.Option(
+            help="Real images beside them: REAL again (its val and test), or another source.",
+            autocompletion=complete.sources,
+        ),
     ] = None,
-    rare: Annotated[str | None, typer.Option(help="Only images of this class, on both sides.")] = None,
+    rare: Annotated[
+        str | None,
+        typer.Option(
+            help="Only images of this class, on both sides.", autocompletion=complete.classes(argument=1)
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A .csv: a line for each synthetic image.")] = None,
     size: Annotated[int | None, typer.Option(help="Resample to this many pixels a side.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the phantom.")] = 0,
@@ -44,8 +60,10 @@ def likeness(
     from healthgan.cli_reals import check_shapes, of_class
     from healthgan.files import check_new_file
     from healthgan.likeness import calibrate, judge
+    from healthgan.progress import stages
     from healthgan.sources import load
     from healthgan.sources.synthetic import load_synthetic
+    from healthgan.terminal import print_json
 
     if out is not None:
         check_new_file(out)
@@ -58,11 +76,15 @@ def likeness(
         again = collection if heldout == real else load(heldout, size=size, seed=seed)
         others, left_out = _rest(again, rare) if heldout == real else _other(again, rare, train)
     check_shapes(train, {made.name: made.pixels})
-    band = calibrate(train.pixels, train.patients)
-    judged = {"synthetic": judge(made.pixels[position], train.pixels, band)}
     if others is not None:
         check_shapes(train, {others.where: others.pixels})
-        judged["heldout"] = judge(others.pixels, train.pixels, band)
+    with kept(lambda: "Nothing was written."), stages() as tell:
+        band = calibrate(train.pixels, train.patients, partial(tell, "real images"))
+        sets = {"synthetic": made.pixels[position]} | ({} if others is None else {"heldout": others.pixels})
+        judged = {
+            name: judge(images, train.pixels, band, progress=partial(tell, f"{NAMES[name]} images"))
+            for name, images in sets.items()
+        }
     if out is not None:
         _write_scores(out, judged["synthetic"], position, train.position)
     facts = {"class": rare, "synthetic": made.name, "real": train.where, "real_images": len(train.pixels)}
@@ -70,7 +92,7 @@ def likeness(
         facts |= {"heldout": others.where, "heldout_left_out": left_out}
     facts |= describe(judged, band)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         _print_facts(facts)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from healthgan import cli_complete as complete
 from healthgan.cli_end import faults_in, kept, typed
 from healthgan.cli_generator import Device
 from healthgan.errors import InputError
@@ -20,12 +21,24 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def study(
     source: Annotated[
-        str, typer.Argument(help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.")
+        str,
+        typer.Argument(
+            help="phantom, a MedMNIST name (chestmnist@64), an .npz, a folder or a .csv.",
+            autocompletion=complete.sources,
+        ),
     ],
-    rare: Annotated[str | None, typer.Option(help="The rare class; by default the smallest.")] = None,
+    rare: Annotated[
+        str | None,
+        typer.Option(
+            help="The rare class; by default the smallest.", autocompletion=complete.classes(argument=0)
+        ),
+    ] = None,
     reference: Annotated[
         str | None,
-        typer.Option(help="The class to tell it from, or 'rest'; in a multi-label source 'normal'."),
+        typer.Option(
+            help="The class to tell it from, or 'rest'; in a multi-label source 'normal'.",
+            autocompletion=complete.classes(argument=0, also=["rest"]),
+        ),
     ] = None,
     rare_count: Annotated[
         int | None, typer.Option(min=3, help="Keep this many rare training images.")
@@ -38,10 +51,18 @@ def study(
         ),
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Another source to test on as well, such as another hospital's images.")
+        str | None,
+        typer.Option(
+            help="Another source to test on as well, such as another hospital's images.",
+            autocompletion=complete.sources,
+        ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="sound, sound-full, sound-quick, paper, quick or a .toml file.")
+        str,
+        typer.Option(
+            help="sound, sound-full, sound-quick, paper, quick or a .toml file.",
+            autocompletion=complete.protocols,
+        ),
     ] = "sound",
     out: Annotated[
         Path | None,

@@ -74,6 +74,11 @@ class _Display:
         self.console.print(line, markup=False, soft_wrap=not self.live)
         self._spoke = time.monotonic()
 
+    def say_unless_live(self, line: str) -> None:
+        """A line where there are no bars."""
+        if not self.live:
+            self.say(line)
+
     def now_and_then(self, line: Callable[[], str]) -> None:
         """A line, where there are no bars and none was written lately."""
         if not self.live and time.monotonic() - self._spoke >= QUIET_SECONDS:
@@ -210,6 +215,7 @@ def stages(console: Console | None = None, *, quiet: bool = False) -> Iterator[T
     with _Display(console) as display:
         courses: dict[str, Course] = {}
         drawn: dict[str, TaskID] = {}
+        ended: set[str] = set()
 
         def tell(what: str, done: int, total: int) -> None:
             stage, now = what.partition(":")[0], time.monotonic()
@@ -220,6 +226,9 @@ def stages(console: Console | None = None, *, quiet: bool = False) -> Iterator[T
                     courses[stage] = Course(done, total, now)
                     drawn[stage] = _add(display, what, courses[stage])
                 _draw(display, drawn[stage], courses[stage], what)
+                if courses[stage].share == 1 and stage not in ended:
+                    ended.add(stage)
+                    display.say_unless_live(_line(what, courses[stage]))
                 display.now_and_then(lambda: _line(what, courses[stage]))
 
         yield tell

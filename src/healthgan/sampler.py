@@ -4,8 +4,7 @@ Needs imbalanced-learn (``pip install 'healthgan[imblearn]'``).
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from scipy.sparse import issparse
 from healthgan.errors import InputError
 from healthgan.generators.interface import ImageGenerator, check_generated, check_generator
 from healthgan.likeness import Band, Pixels, Verdict, calibrate, judge
+from healthgan.progress import Tell, stages
 
 try:
     from imblearn.over_sampling.base import BaseOverSampler
@@ -28,9 +28,6 @@ except ImportError as error:
     ) from error
 
 Labels = NDArray[Any]
-Report = Callable[[str, int, int], None]
-"""Told what is being done, how far it is, and how far it goes (0: not known)."""
-
 DEFAULT = "default"
 REJECTED = tuple(verdict for verdict in Verdict if verdict != Verdict.ACCEPTED)
 _LEAST_ASKED = 32  # candidates at a time at least, so that few wanted images don't take many calls
@@ -55,7 +52,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
             study's floor); "none" keeps all.
         random_state: seed, or NumPy's RandomState; equal seeds give equal images.
         device: "auto", "cpu" or "cuda", for the generators known by name.
-        progress: draw a bar on stderr.
+        verbose: 0 is silent; from 1 on, stderr tells how far it is: bars in a terminal, elsewhere a line now and then.
         max_tries: candidates to make at most for each image that is wanted.
 
     Attributes:
@@ -73,7 +70,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         "filter": [StrOptions({"band", "none"}), Interval(Real, -1, 1, closed="both")],
         "random_state": ["random_state"],
         "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "progress": ["boolean"],
+        "verbose": ["verbose"],
         "max_tries": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -85,7 +82,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         filter: str | float = "band",  # noqa: A002
         random_state: int | np.random.RandomState | None = None,
         device: str = "auto",
-        progress: bool = False,
+        verbose: int = 0,
         max_tries: int = 20,
     ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
@@ -93,7 +90,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         self.filter = filter
         self.random_state = random_state
         self.device = device
-        self.progress = progress
+        self.verbose = verbose
         self.max_tries = max_tries
 
     def fit_resample(self, X: ArrayLike, y: ArrayLike, *, patients: ArrayLike | None = None) -> Any:  # noqa: ANN401
@@ -143,7 +140,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
             if self.sampling_strategy_.get(name, 0) > 0:
                 members = labels == number
                 rules[number] = self._rule(name, images[members], None if people is None else people[members])
-        with _bars(self.progress) as report:
+        with stages(quiet=not self.verbose) as report:
             self.generator_ = self._fit_generator(images, labels.astype(np.int64), people, base, report)
             more = [images[:0]]
             for number, rule in rules.items():
@@ -165,11 +162,12 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         return self.bands_[name]
 
     def _make(
-        self, name: object, number: int, reals: Pixels, rule: Band | float | None, base: int, report: Report
+        self, name: object, number: int, reals: Pixels, rule: Band | float | None, base: int, report: Tell
     ) -> Pixels:
         """The images of a class that are wanted, each accepted by the filter."""
         wanted, tried, kept = self.sampling_strategy_[name], 0, reals[:0]
         rejected = {reason.label: 0 for reason in REJECTED}
+        report(f"images of {name}", 0, wanted)
         for batch in range(wanted * self.max_tries):  # a bound; the budget of candidates ends it sooner
             missing, left = wanted - len(kept), wanted * self.max_tries - tried
             if not missing or not left:
@@ -204,7 +202,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         labels: NDArray[np.int64],
         patients: NDArray[np.int64] | None,
         seed: int,
-        report: Report,
+        report: Tell,
     ) -> ImageGenerator:
         if not isinstance(self.generator, str):
             given = copy.deepcopy(check_generator(self.generator))
@@ -270,23 +268,3 @@ def _check_patients(patients: ArrayLike | None, count: int) -> NDArray[np.int64]
         )
     codes: NDArray[np.int64] = np.unique(found, return_inverse=True)[1]
     return codes
-
-
-@contextmanager
-def _bars(wanted: bool) -> Iterator[Report]:
-    """What to report progress to: bars on stderr, or nothing."""
-    if not wanted:
-        yield lambda _what, _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True)) as bars:
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None)
-            bars.update(tasks[what], completed=done)
-
-        yield report

@@ -16,7 +16,7 @@ from healthgan.generators.diffusion_state import State, restore, save, start
 from healthgan.stopping import Stopped
 
 Progress = Callable[[int, dict[str, float]], None]
-"""Called at every check with the number of steps done and what was measured."""
+"""Called with the number of steps done every few steps, and at every check with what was measured."""
 
 
 def fit_diffusion(
@@ -49,7 +49,7 @@ def fit_diffusion(
         device: where; on a CPU with one thread the result is the same bit for bit.
         checkpoint: file that holds the state of an unfinished training; removed at the end.
         checkpoint_seconds: write it after the first step that ends this long after the last write.
-        progress: told at every check.
+        progress: told how far it is.
         stop: asked after every step; where it says yes, the checkpoint is written and training ends.
 
     Raises:
@@ -73,6 +73,8 @@ def fit_diffusion(
             measured = _measure(state)
             if progress is not None:
                 progress(state.step, {"training_loss": measured.training, "held_out_loss": measured.heldout})
+        elif progress is not None and state.step % _TELL_EVERY == 0:
+            progress(state.step, {})
         if checkpoint is not None and due and not state.stopped:
             save(state, checkpoint)
             written = time.monotonic()
@@ -102,6 +104,7 @@ def fit_diffusion(
 _LOOK_EVERY = (
     50  # steps after which divergence is looked for; on a GPU each look waits for all steps before it
 )
+_TELL_EVERY = 10  # steps after which progress is told: some seconds on a CPU
 _COLLAPSED = 0.2  # of the spread of real images; real ones of other patients score about 1
 _LEVELS = 8  # noise levels that held-out images are measured at
 

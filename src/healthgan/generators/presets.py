@@ -57,7 +57,7 @@ class DiffusionGenerator:
         device: ``cpu`` or ``cuda``.
         checkpoint: file for the state of an unfinished training, to go on from.
         checkpoint_seconds: how often it is written.
-        progress: told at every check.
+        progress: told every few steps, and at every check what was measured.
         stop: asked after every step; where it says yes, the checkpoint is written and ``fit`` raises ``Stopped``.
     """
 
