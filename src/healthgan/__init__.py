@@ -30,10 +30,12 @@ _PLACES = {
 nor PyTorch."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'healthgan' has no attribute '{name}'")
-    return getattr(import_module(f"healthgan.{_PLACES[name]}"), name)
+if not TYPE_CHECKING:  # type checkers know the names above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'healthgan' has no attribute '{name}'")
+        return getattr(import_module(f"healthgan.{_PLACES[name]}"), name)
 
 
 def __dir__() -> list[str]:
