@@ -11,7 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from healthgan.report.explorer_data import LABELS, TEXTS, Explored, explored, reals_file
-from healthgan.report.explorer_sheets import Drawn, draw_all
+from healthgan.report.explorer_sheets import BUDGET, Drawn, draw_all
 from healthgan.report.page import data_uri, environment
 from healthgan.report.reading import Run
 from healthgan.report.sound.reading import SoundRun
@@ -26,6 +26,8 @@ SCRIPTS = (
 )
 """Parts of one script, in their order."""
 
+BESIDE_ANIMATION = 2_400_000
+"""Bytes of pictures on the page of a published study, which holds an animation as well."""
 EARLIER = "This run was made by a version that did not keep {}; run the study anew to have them."
 
 
@@ -43,7 +45,7 @@ def explorer_section(run: Run | SoundRun, *, patient_images: bool = True) -> Mar
         return None
     if not patient_images:
         classes = [_without_reals(found) for found in classes]
-    drawn = draw_all(classes)
+    drawn = draw_all(classes, budget=BUDGET if isinstance(run, SoundRun) else BESIDE_ANIMATION)
     view = {
         "pools": classes,
         "kinds": [rule.kind for rule in classes[0].rules],

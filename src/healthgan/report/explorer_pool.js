@@ -137,7 +137,7 @@ function whole(number) {
 }
 
 function percent(part, of) {
-  return `${(of ? (100 * part) / of : 0).toFixed(1)} %`;
+  return `${(of ? (100 * part) / of : 0).toFixed(1)}\u00a0%`;
 }
 
 /** A likeness with three digits; a constant image has none. */
