@@ -164,7 +164,7 @@ def test_near_duplicates_of_unknown_patients_do_not_widen_the_band(share):
 
 def test_too_few_images_for_a_band_are_refused(reals):
     pixels, patients = reals
-    with pytest.raises(InputError, match=r"19 different real images .*; 20 are needed\. .*choose a floor"):
+    with pytest.raises(InputError, match=r"19 different real images .*; 20 are needed\. .*takes a floor"):
         calibrate(np.repeat(pixels[:19], 2, axis=0), None)
     with pytest.raises(InputError, match="0 different real images of several patients"):
         calibrate(pixels, np.zeros_like(patients))

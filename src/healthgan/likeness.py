@@ -125,7 +125,7 @@ def calibrate(reals: Pixels, patients: NDArray[np.int64] | None, progress: Progr
     if len(known) < MIN_IMAGES:
         raise InputError(
             f"{len(known)} different real images of several patients are too few for a likeness band; {MIN_IMAGES} are "
-            "needed. Give more, or choose a floor (such as 0.8) or no filter."
+            "needed. Give more real images. In Python, healthgan.likeness.judge takes a floor (such as 0.8) or None in its place."
         )
     low, high, copy = np.percentile(known, [LOW, HIGH, COPY])
     return Band(
