@@ -13,6 +13,8 @@ BUDGET = 3_200_000
 """Bytes that all pictures may take inside the page, where three bytes become four."""
 MOST = 4000
 """Synthetic images that are drawn at most."""
+TRIED = 32
+"""Images of a class that tell about how many bytes one takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +50,9 @@ def draw_all(classes: list[Explored], *, budget: int = BUDGET) -> list[Drawn]:
 
     Pixels are never resampled, so that similarity can be computed from a picture; of large images fewer are drawn.
     """
-    raw = max(found.images[0].nbytes for found in classes)
-    most = min(MOST, max(1, 4 * budget // raw)) // len(classes)
-    share = max(1, min(most, max(len(found.images) for found in classes)))
+    each = sum(len(sheet(found.images[:TRIED])[0]) / len(found.images[:TRIED]) for found in classes)
+    most = min(MOST // len(classes), int(budget * 3 / 4 / each), max(len(found.images) for found in classes))
+    share = max(1, most)
     while True:
         drawn = [draw(found, share) for found in classes]
         size = sum(one.size for one in drawn)
