@@ -125,7 +125,7 @@ def _first_pool(run: SoundRun) -> Iterator[Explored]:
         file = f"synthetic/{cell}-0.npz"
         keys = ("images", "likeness", "verdict", "nearest")
         arrays = {key: run.array(file, f"{name}_{key}") for key in keys}
-        if record[name] is None or any(values is None for values in arrays.values()):
+        if record[name] is None or any(values is None or not len(values) for values in arrays.values()):
             continue
         kept, band = record[name]["kept"], bands[name]
         yield Explored(

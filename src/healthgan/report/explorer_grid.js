@@ -36,8 +36,8 @@ class Grid {
 
   /** Show the pictures at these places of a pool, from the page that is open on, as far as there is one. */
   show(pool, places, reasons, page = this.page) {
-    Object.assign(this, { pool, places, reasons, page: Math.min(page, Math.ceil(places.length / PAGE) - 1) });
-    this.page = Math.max(0, this.page);
+    const last = Math.max(0, Math.ceil(places.length / PAGE) - 1);
+    Object.assign(this, { pool, places, reasons, page: Math.max(0, Math.min(page, last)) });
     const here = places.slice(this.page * PAGE, (this.page + 1) * PAGE);
     this.cells.forEach((cell, number) => {
       if (number < here.length) this.fill(cell, here[number]);
