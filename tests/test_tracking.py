@@ -9,11 +9,17 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from conftest import tiny_protocol
 from healthgan.errors import InputError
 from healthgan.executors import Step
+from healthgan.generate import sample_generator
+from healthgan.generators import presets
+from healthgan.generators.diffusion import Settings
+from healthgan.generators.store import load_generator
 from healthgan.likeness import Verdict
+from healthgan.protocol import to_toml
 from healthgan.run import RunFolder
-from healthgan.tracking import ACCEPTED, Tracker, each, grid, tracking
+from healthgan.tracking import ACCEPTED, GRID, Tracker, each, grid, tracking
 
 FIDELITY = {
     "classes": {
@@ -185,3 +191,28 @@ def test_each_tells_all() -> None:
     heard: list[int] = []
     each(heard.append, None, heard.append)(3)
     assert heard == [3, 3]
+
+
+def test_train_with_track(main, blobs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(presets.DIFFUSION, "edm-quick", Settings(steps=20, batch=8, width=16, checks=2))
+    out, logs = tmp_path / "small.safetensors", tmp_path / "logs"
+    ended = main("train", blobs, "--preset", "edm-quick", "--no-measure", "--out", out, "--track", logs)
+    assert ended.returncode == 0, ended.stderr
+    checks = load_generator(out).facts["generator"]["checks"]
+    assert scalars(logs / "small" / "training", "training_loss") == [
+        (check["step"], pytest.approx(check["training"])) for check in checks
+    ]
+    tags = events(logs / "small" / "training").Tags()
+    assert tags["images"] == ["images/rest", "images/wide"]
+    made = sample_generator(out, GRID, "wide", 0).pixels
+    assert np.array_equal(picture(logs / "small" / "training", "images/wide")[..., 0], grid(made)[..., 0])
+
+
+def test_study_with_track_but_without_tensorboard_does_nothing(main, blobs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    protocol = tmp_path / "tiny.toml"
+    protocol.write_text(to_toml(tiny_protocol()))
+    ended = main("study", blobs, "--protocol", protocol, "--out", tmp_path / "run", "--track")
+    assert ended.returncode == 2
+    assert "pip install 'healthgan[track]'" in ended.stderr
+    assert not (tmp_path / "run").exists()
