@@ -72,6 +72,8 @@ def test_patients_that_are_not_known_are_called_images(tmp_path: Path) -> None:
     said = " ".join(lede(run, answers))
     assert "80 test images (20 of malignant; patients are not known)" in said
     assert "these test images can't settle" in said
+    rows = summary(run.folder.path)["tables"]["arms"]
+    assert {(row["images"], row["patients"]) for row in rows} == {(80, None)}
     little = replace(answers, main=replace(answers.main, detectable_at_best=0.3))
     texts = " ".join(caution.text for caution in cautions(run, little))
     assert "Its 20 images of malignant" in texts

@@ -50,7 +50,7 @@ def summary(path: Path) -> Row:
         "figure_2": figure_2(run, published),
         "figure_4": figure_4(run, published),
         "repeats": {arm: repeats(run, arm) for arm in run.arms if arm != "generated"},
-        "comparison": _comparison(comparison),
+        "comparison": _comparison(run, comparison),
         "real_or_synthetic": _results(run.records.get("real-or-synthetic")),
         "likeness": _results(run.records.get("likeness")),
         "faults": [asdict(fault) for fault in find_faults(run)],
@@ -232,7 +232,8 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _comparison(comparison: Comparison) -> Row:
+def _comparison(run: Run, comparison: Comparison) -> Row:
+    known = run.task is not None and run.task["main"]["patients_known"]
     by_floor = {
         "differences": comparison.differences,
         **{f"validation_minus_test_{arm}": gaps for arm, gaps in comparison.inflation.items()},
@@ -243,7 +244,7 @@ def _comparison(comparison: Comparison) -> Row:
             for name, rows in by_floor.items()
         },
         "mean_difference": None if comparison.mean_difference is None else asdict(comparison.mean_difference),
-        "test_patients": comparison.patients,
+        "test_patients": comparison.patients if known else None,
         "trends": {arm: asdict(trend) for arm, trend in comparison.trends.items()},
     }
 

@@ -53,8 +53,8 @@ class Comparison:
         level: of the intervals.
         images: tested.
         rare_images: of them.
-        patients: whose they are.
-        rare_patients: those with a rare image.
+        patients: whose they are; None where a report takes them for not known, as every image was given one of its own.
+        rare_patients: those with a rare image; None likewise.
         arms: in the order in which they were given.
         pairs: every synthetic arm and control against every reference arm, other reference arms against real.
         headline: the study's answer.
@@ -73,8 +73,8 @@ class Comparison:
     level: float
     images: int
     rare_images: int
-    patients: int
-    rare_patients: int
+    patients: int | None
+    rare_patients: int | None
     arms: tuple[ArmResult, ...]
     pairs: tuple[Pair, ...]
     headline: Headline

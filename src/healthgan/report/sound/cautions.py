@@ -143,7 +143,9 @@ def _power(run: SoundRun, answers: Answers) -> Iterator[Caution]:
         return
     if found.detectable_at_best > 5 * found.equivalence:
         count, whose = (
-            (found.rare_patients, "patients") if run.patients_known else (found.rare_images, "images")
+            (found.rare_images, "images")
+            if found.rare_patients is None
+            else (found.rare_patients, "patients")
         )
         yield Caution(
             "The test set is small",

@@ -1,7 +1,8 @@
 """A sound study's questions, answered from its predictions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from healthgan.report.sound.curve import LearningCurve, learning_curve
 from healthgan.report.sound.elsewhere import External, Subgroup
@@ -39,16 +40,16 @@ def examine(run: SoundRun) -> Answers:
 
     The last run's answers are kept, as its page, its tables and what is printed all rest on them.
     """
-    cells = run.main_cells
+    cells, task = run.main_cells, run.task or {}
     complete = run.complete(cells)
-    elsewhere = External(run, cells) if complete and (run.task or {}).get("external") else None
+    elsewhere = External(run, cells) if complete and task.get("external") else None
     onward = [cell for cell in run.cells if cell["kind"] == ONWARD]
-    main = _main(run, cells) if complete else None
+    main = told(_main(run, cells), task["main"]) if complete else None
     return Answers(
         main=main,
-        external=None if elsewhere is None else elsewhere.compared(),
+        external=None if elsewhere is None else told(elsewhere.compared(), task["external"]),
         subgroups=() if elsewhere is None else tuple(elsewhere.subgroups()),
-        onward=on_one_set(run, onward[0]) if run.complete(onward) else None,
+        onward=told(on_one_set(run, onward[0]), task["onward"]) if run.complete(onward) else None,
         curve=learning_curve(run),
         telling=() if main is None else tuple(telling(run, main)),
     )
@@ -68,6 +69,11 @@ def on_one_set(run: SoundRun, cell: Cell) -> Comparison:
         validation_labels=run.tested(cell, "val").label,
         equivalence=run.protocol.design.equivalence,
     )
+
+
+def told(found: Comparison, facts: dict[str, Any]) -> Comparison:
+    """The comparison without its counts of patients where the source does not tell them."""
+    return found if facts["patients_known"] else replace(found, patients=None, rare_patients=None)
 
 
 def _main(run: SoundRun, cells: list[Cell]) -> Comparison:

@@ -74,7 +74,7 @@ def _view(run: SoundRun, answers: Answers, charts: dict[str, str]) -> Row:
         "state": state(run),
         "verdict": verdict_sentence(answers),
         "lede": lede(run, answers),
-        "tiles": sections.tiles(run, answers),
+        "tiles": sections.tiles(answers),
         "main": main,
         "rows": [] if main is None else forest_rows(main),
         "external_rows": [] if answers.external is None else forest_rows(answers.external),
@@ -83,9 +83,7 @@ def _view(run: SoundRun, answers: Answers, charts: dict[str, str]) -> Row:
         "telling": [arm.name for arm in answers.telling],
         "marks": MARKS,
         "belief": belief(run, answers),
-        "tested": ""
-        if main is None
-        else tested_words(main, plain(run.asked["rare"]), run.patients_known, "test images"),
+        "tested": "" if main is None else tested_words(main, plain(run.asked["rare"]), "test images"),
         "checks": [] if main is None else checks(main),
         "subgroups": sections.subgroups(answers),
         "cautions": _by_place(cautions(run, answers)),

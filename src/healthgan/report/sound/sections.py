@@ -26,7 +26,7 @@ KINDS = {
 }
 
 
-def tiles(run: SoundRun, answers: Answers) -> list[Row]:
+def tiles(answers: Answers) -> list[Row]:
     """The few figures that stand at the top; what is not known yet has no tile."""
     found, rows = answers.main, []
     if found is None:
@@ -40,9 +40,10 @@ def tiles(run: SoundRun, answers: Answers) -> list[Row]:
         note = f"'{pair.arm}' minus '{pair.reference}', {span(pair.low, pair.high)}"
         rows.append(_tile("generated", "Nearest to the claim", signed(pair.difference), note))
     if found.detectable is not None:
-        people = found.rare_patients if run.patients_known else found.rare_images
-        whose = "patients" if run.patients_known else "images"
-        note = f"gain found with 80 % chance; {people:,} rare test {whose}"
+        people = f"{found.rare_images:,} rare test images"
+        if found.rare_patients is not None:
+            people = f"{found.rare_patients:,} rare test patients"
+        note = f"gain found with 80 % chance; {people}"
         rows.append(_tile("plain", "Smallest visible gain", f"{found.detectable:.3f}", note))
     curve = answers.curve
     if curve is not None and curve.rates:

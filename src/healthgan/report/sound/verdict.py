@@ -36,7 +36,7 @@ def external_sentence(run: SoundRun, answers: Answers) -> str:
     if found is None or not facts:
         return ""
     pair = nearest(found)
-    images = tested_words(found, plain(run.asked["rare"]), facts["patients_known"], "images")
+    images = tested_words(found, plain(run.asked["rare"]), "images")
     start = f"On {images} from elsewhere ('{plain(facts['source'])}')"
     real = found.arm(found.real).auroc.estimate
     alone = f"real images alone reach an AUROC of {real.value:.3f} ({real.low:.3f} to {real.high:.3f})"
@@ -138,12 +138,12 @@ def lede(run: SoundRun, answers: Answers) -> list[str]:
     if found is None:
         return []
     real = found.arm(found.real)
-    tested = tested_words(found, plain(run.asked["rare"]), run.patients_known, "test images")
+    tested = tested_words(found, plain(run.asked["rare"]), "test images")
     paragraphs = [
         f"Real images alone reach an AUROC of {real.auroc.estimate.value:.3f} "
         f"({real.auroc.estimate.low:.3f} to {real.auroc.estimate.high:.3f}) on {tested}.{_counts(found)}",
         external_sentence(run, answers),
-        _power(found, run.patients_known),
+        _power(found),
         curve_sentence(answers.curve),
         f"{_CLAIMS[run.design]} {_covers(found, run.brought)} Those against one reference arm hold for all synthetic arms together.",
     ]
@@ -192,11 +192,11 @@ def _counts(found: Comparison) -> str:
     return f" Against them, of {len(pairs)} synthetic arms {listed(parts)}."
 
 
-def _power(found: Comparison, patients_known: bool) -> str:
+def _power(found: Comparison) -> str:
     """The smallest gain that could have been seen, and what limits it."""
     if found.detectable is None or found.detectable_at_best is None:
         return ""
-    whose = "patients" if patients_known else "images"
+    whose = "images" if found.patients is None else "patients"
     small = f"Differences up to {found.equivalence:g} are taken to be of no practical use."
     chance = (
         f"A true gain of {found.detectable:.3f} over real images alone would have been found with 80 % chance"

@@ -47,10 +47,10 @@ def listed(names: Iterable[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def tested_words(found: Comparison, rare: str, patients_known: bool, what: str) -> str:
+def tested_words(found: Comparison, rare: str, what: str) -> str:
     """The images of a comparison and whose they are, where that is known."""
     count = f"{found.images:,} {what}"
-    if not patients_known:
+    if found.patients is None:
         return f"{count} ({found.rare_images:,} of {rare}; patients are not known)"
     return f"{count} of {found.patients:,} patients ({found.rare_images:,} of {rare}, of {found.rare_patients:,} patients)"
 
