@@ -8,12 +8,16 @@ BIN = $(VENV)/bin
 # Two processes, a file's tests in one of them, where they share what was trained once.
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check bench clean
+# Where no Chromium is, and Debian's package manager is at hand, it is installed: the report's tests need a browser.
+BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+
+.PHONY: demo test check bench browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/healthgan study phantom --protocol quick --out runs/demo
 
-test: $(VENV)/.test-installed
+test: $(VENV)/.test-installed browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -44,6 +48,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.test-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
+
+browser:
+	@for name in $(BROWSERS); do if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if command -v apt-get >/dev/null; then $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -qq -y --no-install-recommends chromium >/dev/null && exit 0; fi; \
+	echo "No Chromium: the report is not tested in a browser. Install the package 'chromium' to do so."
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -13,7 +13,7 @@ from healthgan.cli_end import Commands
 from healthgan.cli_end import run as run_app
 from healthgan.cli_generator import sample, train
 from healthgan.cli_likeness import likeness
-from healthgan.cli_study import print_result, study
+from healthgan.cli_study import NoPatientImages, print_result, study
 
 app = typer.Typer(
     help="Do synthetic images help a rare class, by how much, and are they safe to use?",
@@ -43,12 +43,13 @@ def _root(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a study.")],
+    no_patient_images: NoPatientImages = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Write the tables, figures and report.html of a study again from its records."""
     from healthgan.report import build
 
-    print_result(run, build(run), as_json=as_json)
+    print_result(run, build(run, patient_images=not no_patient_images), as_json=as_json)
 
 
 for command in (train, sample, likeness, audit):

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from healthgan.sound.prepare import SoundStudy
     from healthgan.studies import Study
 
+NoPatientImages = Annotated[
+    bool,
+    typer.Option(
+        "--no-patient-images", help="Leave real images out of the report, for one that is passed on."
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -84,6 +91,7 @@ def study(
             help="Losses, images and fidelity for TensorBoard in OUT/track; needs healthgan[track].",
         ),
     ] = False,
+    no_patient_images: NoPatientImages = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the sets and the jobs, do nothing.")
     ] = False,
@@ -116,7 +124,7 @@ def study(
         stack.enter_context(kept(lambda: _what_is_kept(prepared, folder)))
         _run(prepared, folder, device.value, jobs, cluster, track=track)
         with waiting("writing the report"):
-            page = build(folder)
+            page = build(folder, patient_images=not no_patient_images)
     warn([warning for warning in warnings(read_run(folder)) if warning not in prepared.warnings])
     print_result(folder, page, as_json=as_json)
 

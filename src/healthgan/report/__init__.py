@@ -5,11 +5,12 @@ from pathlib import Path
 from healthgan.errors import InputError
 
 
-def build(run: Path) -> Path:
+def build(run: Path, *, patient_images: bool = True) -> Path:
     """Write a run's tables, figures and ``report.html`` from its records, whatever of it is finished.
 
     Args:
         run: the run folder.
+        patient_images: whether real images may stand in the report.
 
     Returns:
         The path of the page.
@@ -18,24 +19,19 @@ def build(run: Path) -> Path:
         InputError: the folder holds no study, is damaged, or cannot be written.
     """
     from healthgan.files import write_text
-    from healthgan.report.comparison import compare
-    from healthgan.report.drawing import draw
-    from healthgan.report.html import render
-    from healthgan.report.published import published_for
+    from healthgan.report.html import write_published
     from healthgan.report.reading import read_run
     from healthgan.report.sound.build import write_all
     from healthgan.report.sound.reading import SoundRun
-    from healthgan.report.tables import write_tables
 
     read = read_run(run)
     page = run / "report.html"
     try:
         if isinstance(read, SoundRun):
-            write_text(page, write_all(read))
+            text = write_all(read, patient_images=patient_images)
         else:
-            published, comparison = published_for(read), compare(read)
-            write_tables(read, run / "tables")
-            write_text(page, render(read, published, comparison, draw(read, published, comparison)))
+            text = write_published(read, patient_images=patient_images)
+        write_text(page, text)
     except OSError as error:
         raise InputError(
             f"The report cannot be written into '{run}': {error.strerror}. Make room there, or make it writable."

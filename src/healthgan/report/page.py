@@ -1,27 +1,52 @@
-"""What the pages of all studies are made with: templates, styles, pictures inside the page."""
+"""What the pages of all studies are made with: templates, style sheet, script, and what a page may load: nothing."""
 
 import base64
+import hashlib
 import re
-import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import BaseLoader, Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from healthgan.report.figures import COLOURS, GRID, INK, MUTED
-from healthgan.report.words import floor_text, interval, points
+from healthgan.report.palette import variables
+from healthgan.report.words import floor_text, points
 from healthgan.terminal import plain
 
-PAPER = "#fbfaf7"
-"""Behind what lies on a line: the page's own colour."""
 
-VARIABLES = {
-    PAPER: "var(--paper)",
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--rule)",
-    **{colour: f"var(--{arm})" for arm, colour in COLOURS.items()},
-}
+@dataclass(frozen=True)
+class Advice:
+    """The answer in a word, and what to do with it.
+
+    Attributes:
+        word: the answer.
+        mark: a sign for it, so that it is told without its colour.
+        tone: ``good``, ``bad``, ``plain`` or ``open``.
+        then: what to do.
+    """
+
+    word: str
+    mark: str
+    tone: str
+    then: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What has to be read before the answer.
+
+    Attributes:
+        title: in a few words.
+        text: what it means.
+        names: jobs or files that it is about.
+        then: what to do.
+    """
+
+    title: str
+    text: str
+    names: tuple[str, ...] = ()
+    then: str = ""
 
 
 def environment() -> Environment:
@@ -37,34 +62,44 @@ def environment() -> Environment:
         "points": points,
         "prose": lambda text: re.sub(r" (%|=|±|points)|(?<=[=±]) ", "\u00a0\\1", text),
         "plain": plain,
-        "estimate": lambda value: "–" if value is None else interval(value),
+        "signed": lambda value: f"{value:+.3f}".replace("-", "−"),
     }
     return found
 
 
-def stylesheet(*names: str) -> Markup:
-    """Files of the package, one after the other."""
-    folder = resources.files("healthgan.report")
-    texts = [(folder / name).read_text("utf-8") for name in names]
-    return Markup("".join(texts))  # noqa: S704 - files of the package
-
-
-def inline_svg(svg: str, name: str, label: str) -> Markup:
-    """A chart for a page: colours by the page's theme, width by its column, names of its own.
+def frame(*others: Markup) -> dict[str, Markup | str]:
+    """Style sheet, script and policy of a page.
 
     Args:
-        svg: a file of Matplotlib's, with nothing of the user's in it.
-        name: goes before every id, so that two charts do not share one.
-        label: read out to those who cannot see it.
+        others: parts of the page that bring scripts of their own.
     """
-    body = svg[svg.index("<svg") :]
-    for colour, variable in VARIABLES.items():
-        body = body.replace(colour, variable)
-    for mark in (' id="', "url(#", 'href="#'):
-        body = body.replace(mark, f"{mark}{name}-")
-    body = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" ROLE>', body, count=1)
-    role = Markup('xmlns:xlink="http://www.w3.org/1999/xlink" role="img" aria-label="{}"').format(label)
-    return Markup(body.replace("ROLE", role, 1))  # noqa: S704 - our own drawing, no text of the user's
+    script = package_file("page.js")
+    return {
+        "style": Markup(variables()) + package_file("style.css"),  # noqa: S704 - our own colours
+        "script": script,
+        "policy": policy([script, *(body for part in others for body in scripts_in(part))]),
+    }
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """What the page may do: run these scripts to the letter, show pictures that it holds, and load nothing."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def scripts_in(part: Markup) -> list[str]:
+    """The scripts of a part of a page that a browser would run; data in JSON are none."""
+    return re.findall(r"<script(?: type=\"module\")?>(.*?)</script>", part, re.DOTALL)
+
+
+def package_file(name: str) -> Markup:
+    """The text of a file of the package."""
+    text = (resources.files("healthgan.report") / name).read_text("utf-8")
+    return Markup(text)  # noqa: S704 - a file of the package
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -78,9 +113,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
-    return (
-        time.strftime("%H h %M min", time.gmtime(seconds)) if seconds < 86400 else f"{seconds / 3600:.0f} h"
-    )
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if seconds < 86400 else f"{seconds / 3600:.0f} h"
 
 
 def _package() -> BaseLoader:

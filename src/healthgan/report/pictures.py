@@ -3,16 +3,11 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from healthgan.files import write_atomically
-from healthgan.report.figures import STYLE
 from healthgan.report.reading import CANDIDATES, EXAMPLES, REALS, Run, history_file
 
 LARGEST = 64  # pixels a side that an image takes in a picture of many
@@ -28,7 +23,7 @@ class Example:
     Attributes:
         noise: (L,) the noise vector; None where its training's images are not at hand.
         generated: (H, W, C) uint8.
-        real: (H, W, C) uint8.
+        real: (H, W, C) uint8; None where the page leaves real images out.
         likeness: the SSIM of the two.
         round: the number of the GAN's training; None where not known or none was, as the next two.
         epoch: after which it was rendered.
@@ -38,7 +33,7 @@ class Example:
 
     noise: NDArray[np.float32] | None
     generated: NDArray[np.uint8]
-    real: NDArray[np.uint8]
+    real: NDArray[np.uint8] | None
     likeness: float
     round: int | None
     epoch: int | None
@@ -157,51 +152,6 @@ def png(image: NDArray[np.uint8]) -> bytes:
     return _encoded(_pillow(image))
 
 
-def example_figure(found: list[Example]) -> Figure:
-    """Noise where it is known, generated and nearest real image, one column an example."""
-    noisy = any(example.noise is not None for example in found)
-    rows = ("noise", "generated", "nearest real")[0 if noisy else 1 :]
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(max(2.2, 0.95 * len(found) + 0.6), 1.1 * len(rows)), layout="constrained")
-        grid = figure.subplots(len(rows), len(found), squeeze=False)
-        for column, example in enumerate(found):
-            noise = None if example.noise is None else noise_picture(example.noise)
-            pictures = (noise, example.generated, example.real)[-len(rows) :]
-            for axes, image in zip(grid[:, column], pictures, strict=True):
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.spines[:].set_visible(False)
-                if image is not None:
-                    axes.imshow(_display(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            grid[-1, column].set_xlabel(f"SSIM {example.likeness:.3f}", fontsize=8)
-            if example.epoch is not None:
-                grid[0, column].set_title(f"epoch {example.epoch}", fontsize=8)
-        for axes, name in zip(grid[:, 0], rows, strict=True):
-            axes.set_ylabel(name)
-    return figure
-
-
-def strip_figure(found: list[Strip]) -> Figure:
-    """The images over the epochs as one picture, a row an epoch, the epochs labelled."""
-    bands = [row_of(strip.images) for strip in found]
-    height, width = bands[0].shape[:2]
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        inches = 7.2
-        figure = Figure(
-            figsize=(inches, 0.3 + (inches - 1.1) * len(bands) * (height + 1) / width), layout="constrained"
-        )
-        axes = figure.add_subplot()
-        gap = np.full((1, *bands[0].shape[1:]), 255, np.uint8)
-        whole = np.concatenate([part for band in bands for part in (band, gap)])
-        axes.imshow(_display(whole), cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
-        middles = [number * (height + 1) + height / 2 - 0.5 for number in range(len(bands))]
-        axes.set_yticks(middles, strip_labels(found), fontsize=8)
-        axes.set_xticks([])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-    return figure
-
-
 def strip_labels(found: list[Strip]) -> list[str]:
     """What each row of the grid is: its epoch, and its training where that is not the first."""
     first = found[0].round
@@ -209,15 +159,6 @@ def strip_labels(found: list[Strip]) -> list[str]:
         f"epoch {strip.epoch}" if strip.round == first else f"training {strip.round + 1}, epoch {strip.epoch}"
         for strip in found
     ]
-
-
-def save_animation(content: bytes, folder: Path, name: str) -> None:
-    """Write the GIF file."""
-
-    def write(part: Path) -> None:
-        part.write_bytes(content)
-
-    write_atomically(folder / f"{name}.gif", write)
 
 
 def _nearest_reals(run: Run) -> NDArray[np.uint8] | None:
@@ -281,8 +222,3 @@ def _encoded(picture: Image.Image) -> bytes:
 
 def _pillow(image: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
-
-
-def _display(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An image as Matplotlib takes it: (H, W) grey or (H, W, 3)."""
-    return image if image.shape[2] == 3 else image[..., 0]

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from healthgan.report.sound.best import AgainstBest, against_best, splits_of
 from healthgan.report.sound.curve import LearningCurve, learning_curve
 from healthgan.report.sound.elsewhere import External, Subgroup
 from healthgan.report.sound.plan import ONWARD, Cell
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.telling import Telling, telling
 from healthgan.statistics.conclusion import Comparison, compare
-from healthgan.statistics.cross_validation import Split, compare_cross_validation
+from healthgan.statistics.cross_validation import compare_cross_validation
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Answers:
 
     Attributes:
         main: the arms on the study's own test images.
+        best: the same against the best arm that needs no synthetic images; None where there is no other arm.
         external: the arms on the external test set.
         subgroups: of that set.
         onward: the second question: fine-tuned to other data.
@@ -27,6 +29,7 @@ class Answers:
     """
 
     main: Comparison | None
+    best: AgainstBest | None
     external: Comparison | None
     subgroups: tuple[Subgroup, ...]
     onward: Comparison | None
@@ -47,6 +50,7 @@ def examine(run: SoundRun) -> Answers:
     main = told(_main(run, cells), task["main"]) if complete else None
     return Answers(
         main=main,
+        best=None if main is None or len(main.arms) < 2 else against_best(run, main),
         external=None if elsewhere is None else told(elsewhere.compared(), task["external"]),
         subgroups=() if elsewhere is None else tuple(elsewhere.subgroups()),
         onward=told(on_one_set(run, onward[0]), task["onward"]) if run.complete(onward) else None,
@@ -82,17 +86,4 @@ def _main(run: SoundRun, cells: list[Cell]) -> Comparison:
 
 def over_splits(run: SoundRun, cells: list[Cell]) -> Comparison:
     """The arms against each other over the splits of a repeated cross-validation."""
-    splits = []
-    for cell in cells:
-        truth = run.tested(cell)
-        splits.append(
-            Split(
-                tuple(run.arm(cell, name) for name in run.compared(cell)),
-                truth.label,
-                truth.patient,
-                run.training_images(cell),
-                run.prevalence(cell),
-                run.tested(cell, "val").label,
-            )
-        )
-    return compare_cross_validation(splits, equivalence=run.protocol.design.equivalence)
+    return compare_cross_validation(splits_of(run, cells), equivalence=run.protocol.design.equivalence)

@@ -1,132 +1,213 @@
 """The page of a sound study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from healthgan import __version__
-from healthgan.report.brought import details, facts_of, origin
-from healthgan.report.page import environment, inline_svg, stylesheet
-from healthgan.report.sound import sections
+from healthgan.report.brought import details, facts_of, origin, warnings
+from healthgan.report.charts.svg import Figure
+from healthgan.report.cost import cost
+from healthgan.report.explorer import explorer_section
+from healthgan.report.page import Notice, data_uri, environment, frame
+from healthgan.report.pictures import png
+from healthgan.report.sound import arm_grids, leads, quality_grids, sections
+from healthgan.report.sound.advice import advice
 from healthgan.report.sound.believing import belief
 from healthgan.report.sound.cautions import PLACES, Caution, cautions
 from healthgan.report.sound.checks import checks
+from healthgan.report.sound.closest import Close, closest
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.reading import SoundRun
-from healthgan.report.sound.rows import forest_rows
-from healthgan.report.sound.verdict import lede, verdict_sentence
-from healthgan.report.sound.words import (
-    about,
-    briefly,
-    signed,
-    span,
-    state,
-    tested_words,
-    worth,
-    worths,
-)
-from healthgan.statistics.conclusion import Comparison
-from healthgan.statistics.verdicts import Verdict
+from healthgan.report.sound.verdict import external_sentence, lede, verdict_sentence
+from healthgan.report.sound.words import state, tested_words
 from healthgan.terminal import plain
 
 Row = dict[str, Any]
+Tables = Mapping[str, list[Row]]
 
-MARKS = {Verdict.HELPS: "▲", Verdict.HURTS: "▼", Verdict.NO_DIFFERENCE: "=", Verdict.UNKNOWN: "?"}
+TITLES = {
+    "arms": "Arms",
+    "honesty": "Believable?",
+    "curve": "Learning curve",
+    "measures": "ROC, calibration",
+    "references": "All pairs",
+    "external": "Elsewhere",
+    "onward": "Other data",
+    "pools": "Synthetic images",
+    "explorer": "Explorer",
+    "fidelity": "Fidelity",
+    "privacy": "Copies?",
+    "settings": "Settings, cost",
+}
+"""Sections in their order, by the names of their templates, with what the bar at the top calls them."""
 
 
-def render(run: SoundRun, answers: Answers, charts: dict[str, str]) -> str:
-    """The page as HTML text."""
-    found = environment()
-    found.filters |= {
-        "signed": signed,
-        "briefly": briefly,
-        "about": about,
-        "worth": worth,
-        "worths": worths,
-        "figure": figure,
-        "span": lambda pair: span(pair.low, pair.high),
+def render(
+    run: SoundRun, answers: Answers, charts: Mapping[str, Figure], rows: Tables, *, patient_images: bool
+) -> str:
+    """The page as HTML text.
+
+    Args:
+        run: the study.
+        answers: to its questions.
+        charts: its figures by name.
+        rows: of its tables, by the names of their files.
+        patient_images: whether real images may stand on it.
+    """
+    explorer = explorer_section(run, patient_images=patient_images)
+    view = {
+        **_start(run, answers, patient_images),
+        **_compared(run, answers, rows),
+        **_made(run, rows, patient_images),
+        "charts": charts,
+        "explorer": explorer,
     }
-    template = found.get_template("sound/page.html.j2")
-    return template.render(_view(run, answers, charts), style=stylesheet("style.css", "sound/sound.css"))
+    view["parts"] = list(_parts(view))
+    view["contents"] = [(part, TITLES[part]) for part in view["parts"]]
+    scripts = () if explorer is None else (explorer,)
+    return environment().get_template("sound/page.html.j2").render(view, **frame(*scripts))
 
 
-def figure(value: float) -> str:
-    """A number of any size with three or so telling digits, and a true minus sign."""
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace("-", "−")
-
-
-def _view(run: SoundRun, answers: Answers, charts: dict[str, str]) -> Row:
-    main = answers.main
-    material = {
-        "pools": sections.pools(run),
-        "quality": sections.quality(run),
-        "curve": answers.curve,
-        "onward": sections.onward(run, answers),
-        "external": answers.external,
-    }
+def _start(run: SoundRun, answers: Answers, patient_images: bool) -> Row:
+    """What stands at the top, and the facts that all sections share."""
+    asked, protocol = run.asked, run.protocol
+    rare = plain(asked["rare"])
+    reference = "the rest" if asked["reference"] == "rest" else plain(asked["reference"])
     return {
         "run": run,
         "name": run.folder.path.resolve().name,
         "version": __version__,
-        "asked": run.asked,
-        "protocol": run.protocol,
+        "asked": asked,
+        "protocol": protocol,
         "task": run.task,
-        "state": state(run),
+        "rare": rare,
+        "reference": reference,
+        "question": f"Do synthetic images help to recognise {rare}?",
+        "patient_images": patient_images,
+        "notices": list(_notices(run)),
+        "advice": advice(run, answers),
         "verdict": verdict_sentence(answers),
-        "lede": lede(run, answers),
         "tiles": sections.tiles(answers),
-        "main": main,
-        "rows": [] if main is None else forest_rows(main),
-        "external_rows": [] if answers.external is None else forest_rows(answers.external),
-        "matrix": None if main is None else _matrix(main),
-        "measures": None if main is None else sections.measures(main),
-        "telling": [arm.name for arm in answers.telling],
-        "marks": MARKS,
-        "belief": belief(run, answers),
-        "tested": "" if main is None else tested_words(main, plain(run.asked["rare"]), "test images"),
-        "checks": [] if main is None else checks(main),
-        "subgroups": sections.subgroups(answers),
+        "lede": lede(run, answers),
+        "about_study": (
+            f"{plain(protocol.summary)}. {asked['height']} × {asked['width']} pixels, {asked['rare_images']:,} rare training "
+            f"images, seed {asked['seed']}."
+        ),
         "cautions": _by_place(cautions(run, answers)),
         "brought": facts_of(run),
         "brought_details": details(run),
-        "origin": origin(run),
-        "times": sections.times(run),
-        "charts": {name: inline_svg(svg, name, LABELS[name]) for name, svg in charts.items()},
-        "parts": list(_parts(material, main is not None)),
-        **material,
+        "cost": cost(run, sections.KINDS),
     }
 
 
-def _parts(material: Row, compared: bool) -> Iterator[str]:
+def _notices(run: SoundRun) -> Iterator[Notice]:
+    if run.design == "tuning":
+        yield Notice(
+            "Tuning",
+            "No test image was read. This page is for choosing settings only; a claim needs a study with settings that were "
+            "fixed before.",
+        )
+    if warnings(run):
+        yield Notice("The synthetic images that were brought are in doubt", " ".join(warnings(run)))
+    told, again = state(run), "Repeat the study's command to go on."
+    if told:
+        yield Notice(
+            told[:1].upper() + told[1:],
+            "No comparison is shown before every classifier that it needs is trained. Missing:",
+            tuple(run.missing),
+            again,
+        )
+    if run.lost:
+        yield Notice("Files are missing or changed", "What needs them is left out:", run.lost, again)
+
+
+def _compared(run: SoundRun, answers: Answers, rows: Tables) -> Row:
+    """The sections on how arms compare."""
+    main, best = answers.main, answers.best
+    view: Row = {"main": main, "best": best, "curve": answers.curve, "external": answers.external}
+    view["onward"] = sections.onward(run, answers)
+    if view["onward"]:
+        view["onward_grid"] = arm_grids.onward_grid(view["onward"]["found"], rows["onward-arms"])
+    if answers.curve is not None:
+        view |= {
+            "curve_lead": leads.curve_lead(answers.curve),
+            "draws_grid": quality_grids.draws_grid(answers.curve, rows["curve"]) if "curve" in rows else None,
+            "exchange_grids": quality_grids.exchange_grids(answers.curve, rows.get("exchange", [])),
+        }
+    if main is None or best is None:
+        return view
+    made = checks(main)
+    view |= {
+        "tested": tested_words(main, plain(run.asked["rare"]), "test images"),
+        "arms_lead": leads.arms_lead(best),
+        "arms_grid": arm_grids.arms_grid(main, best, rows["arms"]),
+        "belief": belief(run, answers),
+        "checks_grid": arm_grids.checks_grid(made, rows["checks"]) if made else None,
+        "measures_lead": leads.measures_lead(answers),
+        "measures_grid": arm_grids.measures_grid(main),
+        "telling": [arm.name for arm in answers.telling],
+        "roc_grid": quality_grids.roc_grid(answers.telling, rows["roc"]) if answers.telling else None,
+        "calibration_grid": quality_grids.calibration_grid(answers.telling, rows["calibration"])
+        if "calibration" in rows
+        else None,
+        "references_lead": leads.references_lead(main),
+        "matrix_grid": arm_grids.matrix_grid(main, rows["differences"]),
+        "marks": arm_grids.MARKS,
+    }
+    if answers.external is not None:
+        groups = sections.subgroups(answers)
+        view |= {
+            "external_lead": external_sentence(run, answers),
+            "external_grid": arm_grids.external_grid(main, answers.external, rows["external-arms"]),
+            "subgroups": groups,
+            "subgroups_grid": None
+            if not groups
+            else arm_grids.subgroups_grid(
+                groups["rows"], groups["arms"], groups["synthetic"], rows["external-subgroups"]
+            ),
+        }
+    return view
+
+
+def _made(run: SoundRun, rows: Tables, patient_images: bool) -> Row:
+    """The sections on what the generators made."""
+    pools = sections.pools(run)
+    pairs: list[Row] = [
+        {"title": f"{pool['title']}, {words}", "pairs": [_pair(one) for one in found]}
+        for pool in pools
+        for kept, words in ((False, "of all candidates"), (True, "of those that the band kept"))
+        if (found := closest(run, pool["class"], kept=kept, patient_images=patient_images))
+    ]
+    quality = sections.quality(run)
+    return {
+        "origin": origin(run),
+        "pools": pools,
+        "pools_lead": leads.pools_lead(pools) if pools else "",
+        "pools_grid": quality_grids.pools_grid(pools, rows["pools"]) if pools else None,
+        "fidelity": quality,
+        "closest": pairs,
+        "with_reals": any(pair["real"] for group in pairs for pair in group["pairs"]),
+        "privacy": bool(pairs) or bool(quality and quality["audit"]),
+    }
+
+
+def _pair(one: Close) -> Row:
+    return {
+        "synthetic": data_uri(png(one.synthetic), "png"),
+        "real": None if one.real is None else data_uri(png(one.real), "png"),
+        "likeness": one.likeness,
+        "label": one.label,
+        "number": one.number,
+    }
+
+
+def _parts(view: Row) -> Iterator[str]:
     """The templates of the sections that have something to show, in their order."""
-    if compared:
-        yield from ("arms", "references", "honesty")
-    if material["curve"] is not None:
-        yield "curve"
-    if compared:
-        yield "measures"
-    yield from (name for name in ("pools", "quality", "onward", "external") if material[name])
-    yield "settings"
-
-
-def _matrix(found: Comparison) -> Row:
-    """Every synthetic arm and control against every reference arm."""
-    references = [arm.name for arm in found.arms if arm.kind == "reference"]
-    others = [arm.name for kind in ("synthetic", "control") for arm in found.arms if arm.kind == kind]
-    rows = [(name, [found.pair(name, other) for other in references]) for name in others]
-    return {"references": references, "rows": rows}
+    compared = {"arms", "honesty", "measures", "references"}
+    for part in TITLES:
+        if part == "settings" or (view["best"] is not None if part in compared else view[part]):
+            yield part
 
 
 def _by_place(found: list[Caution]) -> dict[str, list[Caution]]:
     return {place: [caution for caution in found if caution.place == place] for place in PLACES}
-
-
-LABELS = {
-    "forest": "Chart of every arm's difference in AUROC to real images alone with its intervals; the table below holds its figures.",
-    "hardest": "Chart of every synthetic arm's difference in AUROC to the reference arm that it is least sure to beat; the table above holds its figures.",
-    "roc": "ROC and precision-recall curves of the arms that matter; tables/roc.csv holds their figures.",
-    "calibration": "Chart of the share that is rare over the predicted probability; tables/calibration.csv holds its figures.",
-    "curve": "Chart of AUROC over the number of rare training images; the table below holds its figures.",
-    "external": "Chart of every arm's difference in AUROC to real images alone on the external test set; the table below holds its figures.",
-}
-"""What each chart shows, for those who cannot see it."""

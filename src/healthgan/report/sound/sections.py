@@ -1,19 +1,20 @@
-"""What the page's lower sections show: small rows of words and numbers from the records and answers."""
+"""What the sections of a sound study's page show: words, tables and pictures from the records and answers."""
 
 from typing import Any
 
-from healthgan.report.page import data_uri, duration
+from healthgan.report.page import data_uri
 from healthgan.report.pictures import strip_png
+from healthgan.report.sound import quality_grids as grids
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.elsewhere import Subgroup
 from healthgan.report.sound.examples import LABELS, SHOWN, examples
+from healthgan.report.sound.leads import fidelity_lead, privacy_lead
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.telling import nearest
 from healthgan.report.sound.words import signed, span, worth, worths
-from healthgan.statistics.conclusion import Comparison
-from healthgan.statistics.measures import MEASURES
 from healthgan.statistics.pairs import Pair
 from healthgan.statistics.verdicts import Verdict
+from healthgan.terminal import plain
 
 Row = dict[str, Any]
 
@@ -59,15 +60,6 @@ def _tile(kind: str, title: str, value: str, note: str) -> Row:
     return {"kind": kind, "title": title, "value": value, "note": note}
 
 
-def measures(found: Comparison) -> Row:
-    """Every arm by every measure; measures that no arm has are left out."""
-    names = [name for name in MEASURES if any(name in arm.measures for arm in found.arms)]
-    return {
-        "titles": [(MEASURES[name].title, MEASURES[name].best) for name in names],
-        "rows": [(arm, [arm.measures.get(name) for name in names]) for arm in found.arms],
-    }
-
-
 def pools(run: SoundRun) -> list[Row]:
     """By class: what became of the candidates of all generators of the study's own cells, and how many each rule keeps."""
     main = {cell["name"] for cell in run.main_cells}
@@ -76,9 +68,11 @@ def pools(run: SoundRun) -> list[Row]:
     for name in ("rare", "reference"):
         parts = [record[name] for record in records if record[name] is not None]
         if parts:
+            title = plain(run.asked[name])
             found.append(
                 {
                     "class": name,
+                    "title": "the rest" if title == "rest" else title,
                     "pools": len(parts),
                     "candidates": sum(part["candidates"] for part in parts),
                     "verdicts": {label: sum(part["verdicts"][label] for part in parts) for label in LABELS},
@@ -104,22 +98,16 @@ def quality(run: SoundRun) -> Row | None:
     if record is None:
         return None
     fidelity, privacy = record["fidelity"], record["privacy"]
-    classes = [
-        {
-            "name": name,
-            "facts": facts,
-            "measures": [
-                (space, measure, value)
-                for space, values in facts["spaces"].items()
-                for measure, value in values.items()
-            ],
-        }
-        for name, facts in fidelity["classes"].items()
-    ]
+    rows = grids.fidelity_rows(fidelity)
     return {
-        "classes": classes,
+        "lead": fidelity_lead(fidelity["classes"], rows),
+        "grid": grids.fidelity_grid(rows),
+        "apart": [
+            {"name": name, **facts["real_or_synthetic"]} for name, facts in fidelity["classes"].items()
+        ],
         **{key: fidelity[key] for key in ("faithfulness", "learnt")},
-        "audit": privacy["audit"],
+        "privacy": privacy_lead(privacy) if privacy["audit"] else "",
+        "audit": grids.privacy_grid(privacy["audit"]) if privacy["audit"] else None,
     }
 
 
@@ -128,9 +116,8 @@ def onward(run: SoundRun, answers: Answers) -> Row | None:
     found, settings = answers.onward, run.protocol.onward
     if found is None or settings is None:
         return None
-    aurocs = {arm.name: arm.auroc.estimate for arm in found.arms}
-    said: Row = {"found": found, "aurocs": aurocs, "synthetic": settings.synthetic}
-    if settings.synthetic not in aurocs:
+    said: Row = {"found": found, "synthetic": settings.synthetic}
+    if settings.synthetic not in {arm.name for arm in found.arms}:
         return said | {"answer": f"Not known: too few images of '{settings.synthetic}' passed their filter."}
     pair = found.pair(settings.synthetic, found.real)
     claims = {
@@ -161,13 +148,3 @@ def subgroups(answers: Answers) -> Row | None:
 
 def _gain(group: Subgroup, arm: str | None) -> Pair | None:
     return next((pair for pair in group.pairs if pair.arm == arm), None)
-
-
-def times(run: SoundRun) -> list[Row]:
-    """Jobs and seconds of work by kind."""
-    rows = []
-    for kind, title in KINDS.items():
-        seconds = [record["time_seconds"] for record in run.by_kind(kind) if "time_seconds" in record]
-        if seconds:
-            rows.append({"title": title, "jobs": len(seconds), "time": duration(sum(seconds))})
-    return rows

@@ -1,0 +1,193 @@
+"""Tables of a sound study's learning curve, its telling arms, and what its generators made."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from healthgan.report.grid import Cell, Column, Grid, Row, estimate, figure, head, number
+from healthgan.report.sound.curve import LearningCurve
+from healthgan.report.sound.telling import GRID, Telling
+from healthgan.report.sound.words import worth, worths
+
+EVERY = 5
+"""Of the 101 points of a curve, every fifth is shown; its CSV has all."""
+
+SPACES = {"in-domain": "learnt from the real images", "random-convolutions": "random filters"}
+MEASURES = {"kid": "KID", "fid": "FID"}
+
+
+def exchange_grids(found: LearningCurve, rows: Sequence[Row]) -> list[Grid]:
+    """What synthetic images were worth, a table a reference arm."""
+    columns = [
+        Column("rare training images"),
+        Column("AUROC of the reference"),
+        Column(f"AUROC of {found.synthetic}"),
+        Column("worth so many more real images"),
+        Column("95 % interval"),
+    ]
+    return [
+        Grid(
+            "exchange" if place == 0 else f"exchange-{reference}",
+            f"Exchange rate against {reference}",
+            columns,
+            [
+                [
+                    Cell(f"{rate.count:,}", value=float(rate.count)),
+                    number(rate.reference, 3),
+                    number(rate.synthetic, 3),
+                    Cell(worth(rate, rate.more)),
+                    Cell(worths(rate)),
+                ]
+                for rate in rates
+            ],
+            csv=rows if place == 0 else (),
+            caption=f"In real images, by the curve of '{reference}'",
+        )
+        for place, (reference, rates) in enumerate(found.rates.items())
+    ]
+
+
+def draws_grid(found: LearningCurve, rows: Sequence[Row]) -> Grid:
+    """The mean of every arm at every number of images, and how its draws spread."""
+    columns = [Column("rare training images"), *(Column(f"AUROC of {name}") for name in found.draws)]
+    cells = []
+    for place, count in enumerate(found.counts):
+        row = [Cell(f"{count:,}", value=float(count))]
+        for curve in found.draws.values():
+            draws = curve[place]
+            spread = f"{draws.min():.3f} to {draws.max():.3f}, {len(draws)} draws"
+            row.append(Cell(f"{draws.mean():.3f}", spread, float(draws.mean())))
+        cells.append(row)
+    return Grid("curve", "The learning curve", columns, cells, csv=rows)
+
+
+def roc_grid(arms: Sequence[Telling], rows: Sequence[Row]) -> Grid:
+    """Sensitivity and precision of the telling arms, at every twentieth of the axes."""
+    columns = [Column("at")]
+    columns += [Column(arm.name, starts=number == 0) for number, arm in enumerate(arms)]
+    columns += [Column(arm.name, starts=number == 0) for number, arm in enumerate(arms)]
+    cells = [
+        [
+            Cell(f"{GRID[place]:.2f}", value=float(GRID[place])),
+            *(number(float(arm.sensitivity[place]), 3) for arm in arms),
+            *(number(float(arm.precision[place]), 3) for arm in arms),
+        ]
+        for place in range(0, len(GRID), EVERY)
+    ]
+    groups = [
+        ("", 1),
+        ("sensitivity at this false-alarm rate", len(arms)),
+        ("precision at this sensitivity", len(arms)),
+    ]
+    return Grid("roc", "ROC and precision–recall curves", columns, cells, groups=groups, csv=rows)
+
+
+def calibration_grid(arms: Sequence[Telling], rows: Sequence[Row]) -> Grid:
+    """Predicted against observed by bin."""
+    columns = [
+        Column("arm"),
+        Column("bin"),
+        Column("images"),
+        Column("predicted"),
+        Column("share that is rare"),
+    ]
+    cells = [
+        [
+            head(arm.name),
+            number(float(place), 0),
+            number(float(part.images), 0),
+            number(part.predicted, 3),
+            estimate(part.observed, part.low, part.high, 3),
+        ]
+        for arm in arms
+        for place, part in enumerate(arm.reliability, start=1)
+    ]
+    return Grid("calibration", "Calibration", columns, cells, csv=rows)
+
+
+def pools_grid(pools: Sequence[Row], rows: Sequence[Row]) -> Grid:
+    """What became of the candidates of each class."""
+    labels = list(pools[0]["verdicts"])
+    columns = [Column("class"), Column("candidates"), *(Column(label) for label in labels)]
+    cells = [
+        [
+            Cell(str(pool["title"]), f"{pool['pools']} pool{'s' * (pool['pools'] > 1)}"),
+            number(float(pool["candidates"]), 0),
+            *(
+                Cell(
+                    f"{pool['verdicts'][label]:,}",
+                    f"{100 * pool['verdicts'][label] / pool['candidates']:.1f} %",
+                    float(pool["verdicts"][label]),
+                )
+                for label in labels
+            ),
+        ]
+        for pool in pools
+    ]
+    return Grid("pools", "Candidates by verdict", columns, cells, csv=rows)
+
+
+def fidelity_rows(fidelity: dict[str, Any]) -> list[Row]:
+    """Every measure of every class beside its floor."""
+    return [
+        {"class": name, "space": space, "measure": measure, **values}
+        for name, facts in fidelity["classes"].items()
+        for space, found in facts["spaces"].items()
+        for measure, values in found.items()
+    ]
+
+
+def fidelity_grid(rows: Sequence[Row]) -> Grid:
+    """Synthetic against real images, beside real against real ones."""
+    columns = [
+        Column("measure"),
+        Column("class", "left"),
+        Column("synthetic against real"),
+        Column("real against real"),
+        Column("goal"),
+        Column("reached", "left"),
+        Column("images a side"),
+    ]
+    cells = [
+        [
+            Cell(
+                MEASURES.get(row["measure"], str(row["measure"])), SPACES.get(row["space"], str(row["space"]))
+            ),
+            Cell(row["class"]),
+            estimate(row["value"], row["low"], row["high"]),
+            estimate(row["floor"], row["floor_low"], row["floor_high"]),
+            _goal(row),
+            Cell("–" if row["limit"] is None else "yes" if row["reached"] else "no"),
+            number(float(row["n"]), 0),
+        ]
+        for row in rows
+    ]
+    return Grid("fidelity", "Fidelity beside its floor", columns, cells, csv=rows)
+
+
+def _goal(row: Row) -> Cell:
+    if row["limit"] is None:
+        return number(None)
+    side = "at most" if row["measure"] in MEASURES else "at least"
+    return Cell(f"{side} {figure(row['limit'])}", value=float(row["limit"]))
+
+
+def privacy_grid(rows: Sequence[Row]) -> Grid:
+    """The figures of the audit."""
+    columns = [
+        Column("measure"),
+        Column("value"),
+        Column("95 % interval"),
+        Column("if nothing were copied"),
+        Column("images"),
+    ]
+    cells = [
+        [
+            Cell(str(row["measure"])),
+            *(
+                Cell(str(row[key]).replace("-", "−") or "–")
+                for key in ("value", "interval", "best", "images")
+            ),
+        ]
+        for row in rows
+    ]
+    return Grid("privacy", "The search for copies", columns, cells, csv=rows)
