@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and the one message that says why."""
 
 import errno
+import itertools
 import os
 import queue
 import shlex
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,7 +25,7 @@ from healthgan.stopping import Stopped
 DONE, OUR_FAULT, USERS_FAULT, INTERRUPTED = 0, 1, 2, 130
 
 GRACE = 2.5
-"""Seconds after Ctrl-C or SIGTERM in which everything may end in order; then the process ends as it is."""
+"""Seconds after Ctrl-C or SIGTERM in which everything may end in order."""
 
 _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 """What the system says where a disk is full or something may not be written: nothing is wrong with the program."""
@@ -59,19 +60,33 @@ def run(app: typer.Typer) -> int:
     """
     with _signals() as said:
         try:
-            code = int(app(standalone_mode=False) or DONE)
+            code = int(app(standalone_mode=False, prog_name="healthgan") or DONE)
             if code == INTERRUPTED:
                 said.set()
             return code
         except _InterruptedError as stop:
+            code = _say(f"Stopped. {stop}".strip(), INTERRUPTED)
+            _let_go(stop)
             said.set()
-            return _say(f"Stopped. {stop}".strip(), INTERRUPTED)
+            return code
         except InputError as error:
             return _say(f"Error: {error}", USERS_FAULT)
         except FaultError as fault:
             return _say(f"Error: {fault}", OUR_FAULT)
         except Exception as error:  # noqa: BLE001 # the last resort
             return _other(error)
+
+
+def _let_go(stop: BaseException) -> None:
+    """Let go of what the interrupted calls hold: locks between processes that nobody frees are warned of."""
+    import gc
+    import traceback
+
+    links: BaseException | None = stop
+    while links is not None:
+        traceback.clear_frames(links.__traceback__)
+        links = links.__cause__ or links.__context__
+    gc.collect()
 
 
 @contextmanager
@@ -133,7 +148,7 @@ def _other(error: Exception) -> int:
             typer.echo(error.format_message())
             return int(code)
         hint = f" Try '{context.command_path} --help'." if context is not None else ""
-        return _say(f"Error: {error.format_message().rstrip()}{hint}", int(code))
+        return _say(f"Error: {_of_typer(error)}{hint}", int(code))
     if _is_the_machines(error):
         assert isinstance(error, OSError)
         where = f"'{error.filename}': " if error.filename else ""
@@ -145,6 +160,19 @@ def _other(error: Exception) -> int:
 
     traceback.print_exception(error)
     return _say(f"Error: {_in_short(error)} The details are above.", OUR_FAULT)
+
+
+def _of_typer(error: Any) -> str:  # noqa: ANN401
+    """Typer's message as a sentence, with the value that it does not name."""
+    message = str(error.format_message()).strip().replace("Value error, ", "")
+    message = message.replace(", unable to parse string as an integer", "")
+    options = getattr(getattr(error, "param", None), "opts", [])
+    for option, value in itertools.pairwise(sys.argv):
+        if option in options:
+            message = message.replace(
+                f"Invalid value for '{option}': Input", f"'{option} {value}': the value"
+            )
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def _is_the_machines(error: Exception) -> bool:
@@ -204,9 +232,15 @@ def _signals() -> Iterator[threading.Event]:
 
 
 def _end_in_time(stops: "queue.SimpleQueue[bool]", said: threading.Event) -> None:
+    """After a stop, end the process once that was said, or at the latest after ``GRACE``.
+
+    Python's own end takes a second or more where PyTorch is loaded, and has nothing left to do.
+    """
     if not stops.get():
         return
-    time.sleep(GRACE)
-    if not said.is_set():
+    if not said.wait(GRACE):
         _say(f"Stopped. {_kept[-1]() if _kept else ''}".strip(), INTERRUPTED)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
     os._exit(INTERRUPTED)

@@ -180,12 +180,9 @@ def _what_is_kept(study: "Study | SoundStudy", folder: Path) -> str:
     from healthgan.run import RunFolder
 
     done = {record["key"] for record in RunFolder(folder).records()} & {job.key for job in study.jobs}
-    if not done:
-        kept = (
-            f"No job was done yet; what '{folder}' holds is a beginning."
-            if folder.exists()
-            else "Nothing was written."
-        )
-    else:
-        kept = f"{len(done)} of {len(study.jobs)} jobs are done and kept in '{folder}'."
-    return f"{kept} A generator in training goes on from its last checkpoint, at most a minute old.\nGo on with: {typed()}"
+    if not folder.exists():
+        return f"Nothing was written.\nStart again with: {typed()}"
+    kept = f"{len(done)} of {len(study.jobs)} jobs are done and kept in '{folder}'."
+    if any(job.kind == "generator" and job.key not in done for job in study.jobs):
+        kept += " A generator in training goes on from its last checkpoint, at most a minute old."
+    return f"{kept}\nGo on with: {typed()}"

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from healthgan.errors import InputError
+from healthgan.errors import InputError, meant
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -83,7 +83,7 @@ class ImageSet:
         if self.multi_label and class_name == NORMAL:
             return np.asarray(~self.labels.any(axis=1), np.bool_)
         raise InputError(
-            f"There is no class '{class_name}'. The classes are: {', '.join(self.known_classes)}."
+            f"There is no class '{class_name}'.{meant(class_name, self.known_classes)} The classes are: {', '.join(self.known_classes)}."
         )
 
     @property

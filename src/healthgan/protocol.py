@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from healthgan.errors import InputError
+from healthgan.errors import InputError, meant
 
 if TYPE_CHECKING:
     from healthgan.protocol_sound import Sound
@@ -150,7 +150,7 @@ def load_protocol(name_or_path: str) -> "Protocol | Sound":
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise InputError(
-            f"There is no protocol '{name_or_path}'. Take one of {', '.join(names())}, or the path of a .toml file."
+            f"There is no protocol '{name_or_path}'.{meant(name_or_path, names())} Take one of {', '.join(names())}, or the path of a .toml file."
         )
     try:
         text = path.read_text("utf-8")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from healthgan.errors import InputError
+from healthgan.errors import InputError, meant
 from healthgan.images import NORMAL, SPLITS, Collection, ImageSet, Split
 
 REST = "rest"
@@ -183,7 +183,9 @@ def _class_name(collection: Collection, given: str) -> str:
     if given not in names and given.isdecimal() and int(given) < len(collection.class_names):
         return collection.class_names[int(given)]
     if given not in names:
-        raise InputError(f"'{collection.name}' has no class '{given}'. Its classes are: {', '.join(names)}.")
+        raise InputError(
+            f"'{collection.name}' has no class '{given}'.{meant(given, names)} Its classes are: {', '.join(names)}."
+        )
     return given
 
 

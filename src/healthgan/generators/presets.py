@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from healthgan.errors import InputError
+from healthgan.errors import InputError, meant
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Diffusion, Settings, sample, trains_in
 from healthgan.generators.fit_dcgan import fit_dcgan, render
@@ -197,4 +197,5 @@ def new_generator(
             return DiffusionGenerator(
                 settings, seed=seed, device=device, checkpoint=checkpoint, progress=progress, stop=stop
             )
-    raise InputError(f"There is no preset '{preset}'. Take one of {', '.join([*DIFFUSION, 'dcgan-2023'])}.")
+    names = [*DIFFUSION, "dcgan-2023"]
+    raise InputError(f"There is no preset '{preset}'.{meant(preset, names)} Take one of {', '.join(names)}.")
