@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from healthgan.likeness import Verdict
 from healthgan.report.explorer import explorer_section
-from healthgan.report.explorer_data import LABELS, Explored, Rule, explored
+from healthgan.report.explorer_data import LABELS, TEXTS, Explored, Rule, explored
 from healthgan.report.explorer_sheets import choose, draw, draw_all, sheet
 from healthgan.report.reading import read_run
 from healthgan.run import RunFolder
@@ -81,6 +82,12 @@ def test_a_pool_is_told_as_its_record_has_it(sound) -> None:
         )
         assert (floor["values"], floor["kept"]) == ([0.8], [rare["kept"]["floor"]])
         assert len(numbers(pool["likeness"], "<f4")) == rare["candidates"]
+
+
+def test_every_reason_has_its_place_and_its_meaning() -> None:
+    assert tuple(verdict.label for verdict in Verdict) == LABELS
+    assert len(TEXTS["band"]) == len(LABELS)
+    assert len(TEXTS["floor"]) == Verdict.UNLIKE + 1
 
 
 def test_floors_keep_what_the_record_says(published) -> None:

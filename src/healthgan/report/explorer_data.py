@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.report.reading import CANDIDATES, REALS, Run
+from healthgan.report.sound.examples import LABELS as LABELS
 from healthgan.report.sound.reading import SoundRun
-
-LABELS = ("accepted", "constant", "unlike", "too alike", "copy suspect", "duplicate")
-"""By the number that stands in a pool's file."""
 
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "band": (
