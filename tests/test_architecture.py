@@ -46,6 +46,8 @@ ASIDE = {
     "protocol_sound",
     "run",
     "executors",
+    "records",
+    "lock",
     "cluster",
     "comparing",
     "sharing",

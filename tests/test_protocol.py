@@ -22,12 +22,19 @@ def test_round_trip(name: str) -> None:
 
 
 @given(st.text(min_size=1), st.lists(st.integers(0, 100), min_size=1, unique=True))
-def test_round_trip_of_any_text_and_floors(name: str, percents: list[int]) -> None:
+def test_round_trip_of_any_text_and_floors(summary: str, percents: list[int]) -> None:
     data = load_protocol("paper").model_dump(exclude_none=True)
-    data["name"] = name
+    data["summary"] = summary
     data["likeness"] = {"floors": tuple(sorted(percent / 100 for percent in percents))}
     protocol = Protocol.model_validate(data)
     assert parse_protocol(to_toml(protocol), "test") == protocol
+
+
+@pytest.mark.parametrize("name", ["", " ", "../x", "a/b", "a\\b", "a\nb", "\x1b[31m"])
+def test_a_name_must_do_for_a_folder(name: str) -> None:
+    data = load_protocol("paper").model_dump(exclude_none=True)
+    with pytest.raises(ValueError, match="can't stand in a folder's name"):
+        Protocol.model_validate({**data, "name": name})
 
 
 def test_paper_is_as_published() -> None:

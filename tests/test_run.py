@@ -1,8 +1,8 @@
 """The run folder: whole records, verified artefacts, one user at a time."""
 
+import errno
 import json
-import subprocess
-import sys
+import os
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from healthgan.errors import InputError
 from healthgan.files import write_atomically, write_text
+from healthgan.records import sealed
 from healthgan.run import RunFolder, open_run, without_times
 
 SETTINGS = "seed = 0\n"
@@ -41,17 +42,95 @@ def test_any_record_survives_a_round_trip(record, tmp_path_factory) -> None:
     assert folder.records() == [{**record, "key": "a"}]
 
 
-@pytest.mark.parametrize("cut", range(1, 14))
+LINES = [sealed({"key": "a", "value": 1.5}), sealed({"key": "b", "name": "Röntgen\n"})]
+
+
+@pytest.mark.parametrize("cut", range(1, len(LINES[1])))
 def test_a_torn_last_line_is_dropped(tmp_path, cut) -> None:
     folder = RunFolder(tmp_path)
-    folder.append({"key": "a"})
-    folder.append({"key": "b"})
-    content = folder.records_file.read_bytes()
-    folder.records_file.write_bytes(content[:-cut])
-    folder.drop_torn_line()
-    assert folder.records() == [{"key": "a"}]
+    folder.records_file.write_bytes(b"".join(LINES)[:-cut])
+    assert folder.mend() is None
+    assert folder.records_file.read_bytes() == LINES[0]
     folder.append({"key": "c"})
-    assert folder.records()[-1] == {"key": "c"}
+    assert [record["key"] for record in folder.records()] == ["a", "c"]
+
+
+def test_no_damage_to_a_line_goes_unseen(tmp_path) -> None:
+    """Whatever bit flips, the line is dropped and told of, and the others stay; a new line end makes two lines of one."""
+    folder, whole = RunFolder(tmp_path), b"".join([*LINES, *LINES])
+    for place in range(len(LINES[0]), len(LINES[0] + LINES[1]) - 1):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            folder.records_file.write_bytes(damaged)
+            found = folder.lines()
+            assert [record["key"] for record in found.records] == ["a", "a", "b"]
+            assert list(found.damaged) in ([2], [2, 3])
+
+
+def test_a_damaged_line_is_kept_aside_and_its_job_runs_again(tmp_path, caplog) -> None:
+    path = tmp_path / "run"
+    with open_run(path, SETTINGS, {}) as folder:
+        for key in "abc":
+            folder.append({"key": key})
+    lines = folder.records_file.read_bytes().splitlines(keepends=True)
+    damaged = lines[1].replace(b'"b"', b'"x"')
+    folder.records_file.write_bytes(lines[0] + damaged + lines[2])
+    with open_run(path, SETTINGS, {}) as folder:
+        assert set(folder.finished()) == {"a", "c"}
+        folder.append({"key": "b"})
+    assert "was damaged in line 2" in caplog.text
+    assert "run again" in caplog.text
+    assert (path / "records.damaged").read_bytes() == damaged
+    assert "line 2" in json.loads((path / "manifest.json").read_text())["starts"][1]["damaged"]
+    assert [record["key"] for record in folder.records()] == ["a", "c", "b"]
+    caplog.clear()
+    with open_run(path, SETTINGS, {}) as folder:
+        assert set(folder.finished()) == {"a", "b", "c"}
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"3",
+        b"[]",
+        b"{}",
+        b'{"key": 1}',
+        b'{"key": "a", "artifacts": []}',
+        b'{"key": "a", "artifacts": {"../../x.npz": "0"}}',
+        b'{"key": "a", "artifacts": {"/etc/passwd": "0"}}',
+        b'{"key": "a", "artifacts": {"x.npz": 0}}',
+        b'{"a":' * 5000,
+        b"[" * 5000,
+        b"\xff",
+        b"",
+        b"9" * 9999,
+    ],
+)
+def test_what_is_no_record_counts_as_damaged(tmp_path, line) -> None:
+    folder = RunFolder(tmp_path)
+    folder.records_file.write_bytes(line + b"\n")
+    found = folder.lines()
+    assert (found.records, list(found.damaged)) == ([], [1])
+
+
+def test_records_of_a_version_without_checksums_are_read_and_get_them(tmp_path) -> None:
+    old = [{"key": "a", "value": 1.5}, {"key": "b", "artifacts": {}}]
+    folder = RunFolder(tmp_path)
+    folder.records_file.write_text("".join(json.dumps(record) + "\n" for record in old) + '{"key": "to')
+    assert folder.records() == old
+    assert folder.mend() is None
+    assert folder.records() == old
+    assert folder.records_file.read_bytes() == b"".join(map(sealed, old))
+    folder.append({"key": "c"})
+    assert len(folder.records()) == 3
+
+
+def test_a_line_without_checksum_among_others_is_damaged(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.records_file.write_bytes(LINES[0] + b'{"key": "b"}\n')
+    assert list(folder.lines().damaged) == [2]
 
 
 def test_a_record_counts_only_with_its_artefacts(folder) -> None:
@@ -89,18 +168,6 @@ def test_a_foreign_folder_is_refused_and_untouched(tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
 
 
-def test_one_process_at_a_time(folder) -> None:
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom healthgan.run import open_run\n"
-        "with open_run(Path(sys.argv[1]), 'seed = 0\\n', {}): pass"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(folder.path)], capture_output=True, text=True, check=False
-    )
-    assert "InputError: Another process works on the study" in result.stderr
-    assert "process " in result.stderr.splitlines()[-1]
-
-
 def test_a_file_in_the_way(tmp_path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(InputError, match="cannot be used"), open_run(tmp_path / "run", SETTINGS, {}):
@@ -125,6 +192,63 @@ def test_a_failed_write_leaves_the_old_file(tmp_path) -> None:
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a.txt", fail)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_temporary_files_are_private_and_results_are_not(tmp_path) -> None:
+    modes = []
+
+    def write(part) -> None:
+        modes.append(part.stat().st_mode & 0o777)
+        part.write_text("x")
+
+    before = os.umask(0o022)
+    try:
+        write_atomically(tmp_path / "a.txt", write)
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_ends_in_one_message(tmp_path, number) -> None:
+    with (
+        pytest.raises(InputError, match=r"can't be written any more: .*Make room; what is finished is kept"),
+        open_run(tmp_path / "run", SETTINGS, {}),
+    ):
+        raise OSError(number, os.strerror(number))
+
+
+def test_records_on_a_full_disk(tmp_path) -> None:
+    """Linux's /dev/full takes the place of the file: the write itself fails, as the system has it."""
+    RunFolder(tmp_path).records_file.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        RunFolder(tmp_path).append({"key": "a"})
+
+
+def test_too_little_memory_ends_in_one_message(tmp_path) -> None:
+    with (
+        pytest.raises(InputError, match=r"too little memory\. Take fewer --jobs; what is finished is kept"),
+        open_run(tmp_path / "run", SETTINGS, {}),
+    ):
+        raise MemoryError
+
+
+def test_other_errors_are_ours(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError), open_run(tmp_path / "run", SETTINGS, {}):
+        raise FileNotFoundError(errno.ENOENT, "no such file")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"starts": 3}', '{"a":' * 5000])
+def test_a_damaged_manifest_is_named(tmp_path, content) -> None:
+    with open_run(tmp_path / "run", SETTINGS, {}):
+        pass
+    (tmp_path / "run" / "manifest.json").write_text(content)
+    with (
+        pytest.raises(InputError, match=r"manifest\.json' is damaged\. Restore it, or remove it"),
+        open_run(tmp_path / "run", SETTINGS, {}),
+    ):
+        pass
 
 
 def test_equal_runs() -> None:

@@ -70,7 +70,9 @@ def run(app: typer.Typer) -> int:
             said.set()
             return code
         except InputError as error:
-            return _say(f"Error: {error}", USERS_FAULT)
+            from healthgan.sources import message
+
+            return _say(f"Error: {message(str(error))}", USERS_FAULT)
         except FaultError as fault:
             return _say(f"Error: {fault}", OUR_FAULT)
         except Exception as error:  # noqa: BLE001 # the last resort

@@ -77,8 +77,8 @@ def _not_writable(path: Path, error: OSError) -> str:
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in its place in one step.
 
-    A process that dies on the way leaves the old file, or none, and a ``.part`` file that the next run of
-    ``remove_parts`` clears.
+    A process that dies on the way leaves the old file, or none, and a ``.part`` file that only this user may read and
+    that the next run of ``remove_parts`` clears.
 
     Args:
         path: the file to make; its folder is made if need be.
@@ -86,14 +86,34 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_name(path)
-    part.touch(exist_ok=False)
+    part.touch(mode=0o600, exist_ok=False)
     try:
         write(part)
+        part.chmod(0o666 & ~_umask())
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """See a folder's list of files onto the disk, where the system can: a new name is not safe before that."""
+    if os.name == "nt":  # a folder can't be opened there
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _umask() -> int:
+    """The permissions that new files of this process do without; they can't be read but by setting them."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: Path, text: str) -> None:

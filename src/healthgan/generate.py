@@ -80,7 +80,7 @@ def train_generator(
         Stopped: by Ctrl-C or SIGTERM; the message says what is kept.
     """
     if out.suffix != ".safetensors":
-        raise InputError(f"--out is '{out}'; a file name that ends in .safetensors is needed.")
+        raise InputError(f"--out is '{out}'. Give a file name that ends in .safetensors.")
     check_new_file(out)
     device = choose_device(device)
     task, trained_on = training_task(request)

@@ -46,7 +46,7 @@ class ImageSet:
         for name, values in {"patients": self.patients, **self.columns}.items():
             if values is not None and values.shape != (len(self.pixels),):
                 raise InputError(
-                    f"'{name}' has shape {values.shape}; {len(self.pixels)} images need ({len(self.pixels)},)."
+                    f"'{name}' has shape {values.shape}; {len(self.pixels)} images need ({len(self.pixels)},). Give one value an image."
                 )
 
     def __len__(self) -> int:
@@ -123,17 +123,19 @@ class Collection:
     def __post_init__(self) -> None:
         if "train" not in self.splits:
             raise InputError(
-                f"'{self.name}' has no training images; found only: {', '.join(self.splits) or 'nothing'}."
+                f"'{self.name}' has no training images; found only: {', '.join(self.splits) or 'nothing'}. Add some."
             )
         first = self.splits["train"]
         for name, images in self.splits.items():
             if images.pixels.shape[1:] != first.pixels.shape[1:]:
                 raise InputError(
                     f"'{self.name}': '{name}' images are {images.pixels.shape[1:]} (height, width, channels) "
-                    f"but 'train' images are {first.pixels.shape[1:]}; all must be equal."
+                    f"but 'train' images are {first.pixels.shape[1:]}. Bring all to one."
                 )
             if images.class_names != first.class_names or images.multi_label != first.multi_label:
-                raise InputError(f"'{self.name}': '{name}' and 'train' do not have the same classes.")
+                raise InputError(
+                    f"'{self.name}': '{name}' and 'train' do not have the same classes. Give them the same."
+                )
 
     def __getitem__(self, split: Split) -> ImageSet:
         return self.splits[split]
@@ -156,20 +158,24 @@ def _check_pixels(pixels: NDArray[np.uint8]) -> None:
     if pixels.dtype != np.uint8:
         raise InputError(f"Images have type {pixels.dtype}; uint8 (0…255) is needed. Convert them first.")
     if pixels.ndim != 4 or pixels.shape[3] not in (1, 3):
-        raise InputError(f"Images have shape {pixels.shape}; (N, H, W, 1) or (N, H, W, 3) is needed.")
+        raise InputError(
+            f"Images have shape {pixels.shape}; (N, H, W, 1) or (N, H, W, 3) is needed. Save them in that shape."
+        )
     height, width = pixels.shape[1:3]
     if not (MIN_SIZE <= height <= MAX_SIZE and MIN_SIZE <= width <= MAX_SIZE):
         raise InputError(
             f"Images are {height}×{width} pixels; {MIN_SIZE} to {MAX_SIZE} a side are allowed. "
-            "Resample larger ones with --size N."
+            "Resample them with --size N."
         )
 
 
 def _check_names(names: tuple[str, ...]) -> None:
     if not names or any(not name.strip() for name in names):
-        raise InputError("A class has no name; every class needs one.")
+        raise InputError("A class has no name. Name every class.")
     if len(set(names)) != len(names):
-        raise InputError(f"Class names repeat: {', '.join(names)}. Each class needs a name of its own.")
+        raise InputError(
+            f"Class names repeat: {', '.join(sorted(names)[:10])}. Give each class a name of its own."
+        )
 
 
 def _check_labels(labels: NDArray[np.int64] | NDArray[np.uint8], images: int, classes: int) -> None:
@@ -180,4 +186,6 @@ def _check_labels(labels: NDArray[np.int64] | NDArray[np.uint8], images: int, cl
         )
     top = classes - 1 if labels.ndim == 1 else 1
     if labels.size and (labels.min() < 0 or labels.max() > top):
-        raise InputError(f"Labels run from {labels.min()} to {labels.max()}; 0 to {top} are allowed.")
+        raise InputError(
+            f"Labels run from {labels.min()} to {labels.max()}; 0 to {top} are allowed. Number the classes from 0."
+        )

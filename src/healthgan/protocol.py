@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from healthgan.errors import InputError, meant
 
@@ -14,8 +14,21 @@ if TYPE_CHECKING:
     from healthgan.protocol_sound import Sound
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**7)]
+Times = Annotated[int, Field(ge=1, le=1000)]
+"""How often something is trained: each is a job."""
 Rate = Annotated[float, Field(gt=0, lt=1)]
+MAX_BYTES = 2**20
+"""Of a protocol's file."""
+
+
+def _can_name_a_folder(name: str) -> str:
+    if not name.strip() or not name.isprintable() or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} can't stand in a folder's name; letters, digits, '-' and '_' can")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_can_name_a_folder)]
 
 
 SOUND = frozenset({"design", "arms"})
@@ -40,9 +53,9 @@ class GeneratorSettings(Settings):
     """How often and how long a GAN is trained, and what is harvested."""
 
     preset: Literal["dcgan-2023", "dcgan-small"]
-    rounds: Count
+    rounds: Times
     epochs: Count
-    batch: Annotated[int, Field(ge=2)]
+    batch: Annotated[int, Field(ge=2, le=2**14)]
     learning_rate: Rate
     harvest_after: Annotated[int, Field(ge=0)]
 
@@ -50,7 +63,7 @@ class GeneratorSettings(Settings):
 class Likeness(Settings):
     """The floors of best SSIM at which sets of generated images are formed."""
 
-    floors: tuple[Share, ...] = Field(min_length=1)
+    floors: tuple[Share, ...] = Field(min_length=1, max_length=1000)
 
     @field_validator("floors", mode="before")
     @classmethod
@@ -71,7 +84,7 @@ class ClassifierSettings(Settings):
     preset: Literal["cnn-2023"]
     scale_pixels: bool
     learning_rate: Rate
-    batch: Count
+    batch: Annotated[int, Field(ge=1, le=2**14)]
     epochs: Count
     epochs_generated: tuple[tuple[Count, Count], ...]
 
@@ -111,14 +124,14 @@ class Control(Settings):
 class RealOrSynthetic(Settings):
     """How the classifier is trained to tell generated images from real ones."""
 
-    classifier_seeds: Count
+    classifier_seeds: Times
     epochs: Count
 
 
 class Protocol(Settings):
     """All settings of a study."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     summary: str
     data: Data
     generator: GeneratorSettings
@@ -153,13 +166,20 @@ def load_protocol(name_or_path: str) -> "Protocol | Sound":
             f"There is no protocol '{name_or_path}'.{meant(name_or_path, names())} Take one of {', '.join(names())}, or the path of a .toml file."
         )
     try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(
+                f"The protocol '{path}' has {size / 2**30:.1f} GiB; 1 MiB is read. Give a .toml file."
+            )
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise InputError(
             f"There is no file '{path}'. Take one of the protocols {', '.join(names())}, or an existing .toml file."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The protocol '{path}' cannot be read as UTF-8 text: {error}.") from None
+        raise InputError(
+            f"The protocol '{path}' cannot be read as UTF-8 text ({error.strerror if isinstance(error, OSError) else error.reason}). Correct it, or give another file."
+        ) from None
     return parse_protocol(text, str(path))
 
 
@@ -173,13 +193,17 @@ def parse_protocol(text: str, origin: str) -> "Protocol | Sound":
 
     try:
         settings = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"The protocol '{origin}' is not valid TOML: {error}.") from None
+    except RecursionError:
+        raise InputError(
+            f"The protocol '{origin}' is not valid TOML (brackets without end). Correct it."
+        ) from None
+    except ValueError as error:  # TOMLDecodeError, and what Python says to numbers of thousands of digits
+        raise InputError(f"The protocol '{origin}' is not valid TOML ({error}). Correct it.") from None
     shape: type[Protocol | Sound] = Sound if SOUND & set(settings) else Protocol
     try:
         return shape.model_validate(settings)
     except ValidationError as error:
-        raise InputError(f"The protocol '{origin}' is wrong: {_explain(error, shape)}") from None
+        raise InputError(f"The protocol '{origin}' is wrong: {_explain(error, shape)} Correct it.") from None
 
 
 def _explain(error: ValidationError, shape: type[BaseModel]) -> str:
@@ -187,7 +211,7 @@ def _explain(error: ValidationError, shape: type[BaseModel]) -> str:
     unknown_first = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     first = unknown_first[0]
     place = ".".join(str(part) for part in first["loc"])
-    more = f" ({error.error_count() - 1} more after it.)" if error.error_count() > 1 else ""
+    more = f" {error.error_count() - 1} more after it." if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         allowed = _keys_beside(first["loc"], shape)
         near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1, cutoff=0)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from healthgan.protocol import Count, Rate, Settings, Share
+from healthgan.protocol import Count, Name, Rate, Settings, Share, Times
 
 Kind = Literal["reference", "synthetic", "control"]
 
@@ -60,6 +60,10 @@ OTHER_SOURCE = frozenset({"transfer-other", "coral"})
 """Arms that need another source."""
 
 
+MOST = 100_000
+"""Trainings that one study may ask for: more are a mistyped number."""
+
+
 class Design(Settings):
     """On which patients arms are compared, and how often anything is trained.
 
@@ -77,10 +81,10 @@ class Design(Settings):
 
     kind: Literal["auto", "own-test", "cross-validation", "tuning"]
     folds: Annotated[int, Field(ge=2, le=20)]
-    repeats: Count
-    generators: Count
-    seeds: Count
-    reference_seeds: Annotated[int, Field(ge=2)]
+    repeats: Times
+    generators: Times
+    seeds: Times
+    reference_seeds: Annotated[int, Field(ge=2, le=1000)]
     equivalence: Annotated[float, Field(gt=0, lt=0.5)]
 
 
@@ -101,7 +105,7 @@ class Synthesis(Settings):
     """
 
     preset: Literal["edm", "edm-quick"]
-    candidates: Annotated[int, Field(ge=20)]
+    candidates: Annotated[int, Field(ge=20, le=10**6)]
     floor: Share
     measure: bool
 
@@ -121,7 +125,7 @@ class Training(Settings):
 
     network: str
     steps: Count
-    batch: Annotated[int, Field(ge=8, multiple_of=2)]
+    batch: Annotated[int, Field(ge=8, le=2**14, multiple_of=2)]
     learning_rate: Rate
     first_phase: Rate
     mixup: Annotated[float, Field(gt=0)]
@@ -182,10 +186,10 @@ class Curve(Settings):
     """
 
     counts: tuple[Annotated[int, Field(ge=20)], ...]
-    draws: Annotated[int, Field(ge=3)]
+    draws: Annotated[int, Field(ge=3, le=1000)]
     reference: str
     synthetic: str
-    seeds: Count
+    seeds: Times
 
     @field_validator("counts", mode="before")
     @classmethod
@@ -229,7 +233,7 @@ class Onward(Settings):
 class Sound(Settings):
     """All settings of a sound study."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     summary: str
     design: Design
     images: Images = Images()
@@ -249,6 +253,13 @@ class Sound(Settings):
     @model_validator(mode="after")
     def _complete(self) -> "Sound":
         named = set(self.arms.all)
+        trainings = (
+            self.design.folds * self.design.repeats * self.design.generators * self.design.seeds * len(named)
+        )
+        if trainings > MOST:
+            raise ValueError(
+                f"folds, repeats, generators, seeds and arms come to {trainings:,} trainings; {MOST:,} are allowed"
+            )
         if OTHER_SOURCE & named and self.other is None:
             raise ValueError(f"the arm '{min(OTHER_SOURCE & named)}' needs the table [other]")
         if "weights" in named and self.training.weights is None:

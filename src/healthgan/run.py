@@ -1,33 +1,41 @@
-"""The run folder: settings, manifest, one record a finished job, artefacts with their hashes, one lock."""
+"""The run folder: settings, manifest, one record a finished job, artefacts with their hashes, one user at a time."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from healthgan.errors import InputError
-from healthgan.files import remove_parts, sha256, write_text
-
-Record = dict[str, Any]
-"""One finished job: ``key``, its results, ``artifacts`` (path below the folder → SHA-256), ``time_*``."""
+from healthgan.files import remove_parts, sha256, sync_folder, write_atomically, write_text
+from healthgan.lock import Held, hold
+from healthgan.records import Lines, read_lines, sealed
+from healthgan.records import Record as Record
 
 TIME = "time_"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one study."""
+    """The folder of one study.
+
+    Attributes:
+        path: where it lies.
+        held: the hold on it, while this process works in it.
+    """
 
     path: Path
+    held: Held | None = None
 
     @property
     def records_file(self) -> Path:
@@ -42,30 +50,59 @@ class RunFolder:
         """Where a file of the user's lies for a job: where the user said."""
         return path
 
+    def lines(self) -> Lines:
+        """What the records' file holds.
+
+        Raises:
+            InputError: it cannot be read or is far too large.
+        """
+        return read_lines(self.records_file)
+
     def records(self) -> list[Record]:
-        """The records of finished jobs, in the order in which they ended; a torn last line is left out."""
-        if not self.records_file.exists():
-            return []
-        lines = self.records_file.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        """The records of finished jobs, in the order in which they ended; torn or damaged lines are left out."""
+        return self.lines().records
 
     def append(self, record: Record) -> None:
-        """Add the record of a finished job and see it onto the disk."""
-        line = json.dumps(record, ensure_ascii=False, sort_keys=True, allow_nan=False).encode() + b"\n"
+        """Add the record of a finished job and see it onto the disk.
+
+        Raises:
+            InputError: another process works in the folder.
+        """
+        if self.held is not None:
+            self.held.check()
+        new = not self.records_file.exists()
         with self.records_file.open("ab") as file:
-            file.write(line)
+            file.write(sealed(record))
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(self.path)
 
-    def drop_torn_line(self) -> None:
-        """Cut off what a dying process left of a last line, so that the next record starts a line."""
-        if not self.records_file.exists():
-            return
-        content = self.records_file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
+    def mend(self) -> str | None:
+        """Take out what is no whole record, so that the next one starts a line; what was lost, in words.
+
+        A torn last line is cut off: a process that died wrote it, and its job runs again. Damaged lines are kept in
+        ``records.damaged``. The records of a version without checksums get them.
+        """
+        found, aside = self.lines(), self.path / "records.damaged"
+        if found.torn:
             with self.records_file.open("rb+") as file:
-                file.truncate(len(whole))
+                file.truncate(found.whole)
+        if found.damaged:
+            with aside.open("ab") as file:
+                file.writelines(found.damaged.values())
+                file.flush()
+                os.fsync(file.fileno())
+        if found.damaged or not found.sealed:
+            content = b"".join(map(sealed, found.records))
+            write_atomically(self.records_file, lambda part: _fill(part, content))
+        if not found.damaged:
+            return None
+        numbers = ", ".join(map(str, found.damaged))
+        return (
+            f"'{self.records_file}' was damaged in line {numbers}. What stood there is kept in '{aside}'; the jobs whose records "
+            "were lost run again."
+        )
 
     def finished(self) -> dict[str, Record]:
         """The records by key whose artefacts are all there and unchanged."""
@@ -108,31 +145,44 @@ def open_run(path: Path, settings: str, manifest: dict[str, Any]) -> Iterator[Ru
         InputError: another process works in the folder, or it holds a study with other settings, or it is
             no run folder, or it cannot be written.
     """
+    with ExitStack() as stack:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / "study.toml").exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+                raise InputError(
+                    f"'{path}' is not empty and holds no study. Give --out an empty or new folder."
+                )
+            if (path / "study.toml").exists():  # nothing is written into another study's folder
+                _check_settings(path, settings)
+            folder = RunFolder(path, stack.enter_context(hold(path)))
+            _check_settings(path, settings)
+            remove_parts(path)
+            lost = folder.mend()
+            if lost is not None:
+                _log.warning(lost)
+            _add_start(path / "manifest.json", {**manifest, **({} if lost is None else {"damaged": lost})})
+        except OSError as error:
+            raise InputError(
+                f"The folder '{path}' cannot be used: {error.strerror or error}. Give --out a folder you can write to."
+            ) from error
+        with _room(path):
+            yield folder
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Say what can be done where a study ends for want of room, and that nothing is lost."""
+    again = "what is finished is kept, and the same command goes on"
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not (path / "study.toml").exists() and any(entry.name != ".lock" for entry in path.iterdir()):
-            raise InputError(f"'{path}' is not empty and holds no study. Give --out an empty or new folder.")
-        lock = FileLock(path / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"Another process works on the study in '{path}'{_holder(path)}. Wait for it, or take another --out."
-        ) from None
+        yield
     except OSError as error:
+        if error.errno not in _FULL:
+            raise
         raise InputError(
-            f"The folder '{path}' cannot be used: {error.strerror}. Give --out a folder you can write to."
-        ) from None
-    try:
-        write_text(path / ".lock-holder", f"{platform.node()} {os.getpid()}\n")
-        folder = RunFolder(path)
-        _check_settings(folder, settings)
-        remove_parts(path)
-        folder.drop_torn_line()
-        _add_start(path / "manifest.json", manifest)
-        yield folder
-    finally:
-        (path / ".lock-holder").unlink(missing_ok=True)
-        lock.release()
+            f"'{path}' can't be written any more: {error.strerror}. Make room; {again}."
+        ) from error
+    except MemoryError as error:
+        raise InputError(f"There is too little memory. Take fewer --jobs; {again}.") from error
 
 
 def environment() -> dict[str, Any]:
@@ -167,29 +217,33 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _holder(path: Path) -> str:
-    try:
-        host, process = (path / ".lock-holder").read_text("utf-8").split()
-    except (OSError, ValueError):
-        return ""
-    return f" (process {process} on {host})"
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
-def _check_settings(folder: RunFolder, settings: str) -> None:
-    file = folder.path / "study.toml"
+def _check_settings(path: Path, settings: str) -> None:
+    file = path / "study.toml"
     if not file.exists():
         write_text(file, settings)
         return
-    before, now = file.read_text("utf-8").splitlines(), settings.splitlines()
+    try:
+        before, now = file.read_text("utf-8").splitlines(), settings.splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"'{file}' is damaged: it is no UTF-8 text. Restore it, or take another --out."
+        ) from error
     if before != now:
         changed = [f"'{old}' is now '{new}'" for old, new in zip(before, now, strict=False) if old != new]
         detail = changed[0] if changed else "a table was added or left out"
         raise InputError(
-            f"'{folder.path}' holds a study with other settings: {detail}. "
+            f"'{path}' holds a study with other settings: {detail}. "
             "Repeat its own command to go on with it, or take another --out."
         )
 
 
 def _add_start(file: Path, facts: dict[str, Any]) -> None:
-    starts = json.loads(file.read_text("utf-8"))["starts"] if file.exists() else []
+    try:
+        starts = [*json.loads(file.read_text("utf-8"))["starts"]] if file.exists() else []
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"'{file}' is damaged. Restore it, or remove it and do without its facts.") from None
     write_text(file, json.dumps({"starts": [*starts, facts]}, indent=1, ensure_ascii=False) + "\n")

@@ -222,7 +222,9 @@ def _need_some(source: str, split: Split, counts: dict[str, int]) -> None:
 
 def _shrink(members: Members, count: int, name: str, rng: np.random.Generator) -> Members:
     if count > len(members):
-        raise InputError(f"--rare-count {count} is more than the {len(members)} training images of '{name}'.")
+        raise InputError(
+            f"--rare-count {count} is more than the {len(members)} training images of '{name}'. Give fewer."
+        )
     patients = rng.permutation(np.unique(members.patient))
     rank = np.empty(int(patients.max()) + 1, np.int64)
     rank[patients] = np.arange(len(patients))

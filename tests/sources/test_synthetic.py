@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from healthgan.errors import InputError
-from healthgan.sources import npz
+from healthgan.sources import members
 from healthgan.sources.synthetic import SyntheticSet, load_synthetic
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 16, 20), dtype=np.uint8)
@@ -108,106 +107,6 @@ def test_pictures_are_brought_to_a_size(tmp_path):
     assert load_synthetic(tmp_path, size=16).pixels.shape == (2, 16, 16, 1)
 
 
-def member(body):
-    def make(folder):
-        with zipfile.ZipFile(folder / "made.npz", "w") as archive:
-            archive.writestr("images.npy", body)
-        return folder / "made.npz"
-
-    return make
-
-
-def header(shape):
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return file.getvalue()
-
-
-def archive(**arrays):
-    return lambda folder: saved(folder, **arrays)
-
-
-def folder(files, metadata=None, card=None):
-    return lambda root: pictures(root / "made", files, metadata, card)
-
-
-def written(name, data):
-    def make(root):
-        (root / name).write_bytes(data)
-        return root / name
-
-    return make
-
-
-FAULTS = {
-    "missing": (lambda root: root / "made.npz", r"does not exist|There is no file"),
-    "missing folder": (lambda root: root / "made", r"does not exist"),
-    "another kind": (written("made.txt", b""), r"is a file of another kind\. An \.npz with images"),
-    "empty": (written("made.npz", b""), r"damaged or not an \.npz file"),
-    "pickled": (archive(images=np.array([{}], object)), r"'images' holds Python objects"),
-    "pickled names": (
-        archive(images=IMAGES, labels=LABELS, class_names=np.array([{}], object)),
-        r"'class_names' holds Python objects",
-    ),
-    "absurd shape": (member(header((2**60, 16, 16)) + bytes(10)), r"declares shape .* but holds 10"),
-    "no images": (archive(x=IMAGES), r"has no 'images'; it holds: x\. An \.npz"),
-    "two sets": (archive(images=IMAGES, train_images=IMAGES), r"both 'images' and 'train_images'"),
-    "mixed layouts": (archive(images=IMAGES, train_labels=LABELS), r"'train_labels', which doesn't go"),
-    "mixed layouts 2": (archive(train_images=IMAGES, labels=LABELS), r"'labels', which doesn't go"),
-    "split": (
-        archive(train_images=IMAGES, train_labels=LABELS, test_images=IMAGES, test_labels=LABELS),
-        r"test_images, test_labels: synthetic images are not split",
-    ),
-    "floats": (archive(images=IMAGES / 255), r"'images' have type float64; uint8"),
-    "shape": (archive(images=COLOUR[..., :2]), r"shape \(4, 16, 20, 2\); \(N, H, W\)"),
-    "small": (archive(images=IMAGES[:, :9]), r"9×20 pixels; 16 to 224"),
-    "nothing": (archive(images=IMAGES[:0]), r"holds no image"),
-    "float labels": (archive(images=IMAGES, labels=LABELS / 1), r"'labels' have type float64"),
-    "few labels": (archive(images=IMAGES, labels=LABELS[:3]), r"'labels' have shape \(3,\); .*\(4,\)"),
-    "several labels": (archive(train_images=IMAGES, train_labels=np.eye(4, dtype=int)), r"shape \(4, 4\)"),
-    "negative": (archive(images=IMAGES, labels=-LABELS), r"'labels' run from -1 to 0; 0 to 999"),
-    "names alone": (archive(images=IMAGES, class_names=np.array(["a"])), r"'class_names' but no 'labels'"),
-    "few names": (archive(images=IMAGES, labels=LABELS, class_names=np.array(["a"])), r"1 class names, .* 2"),
-    "equal names": (
-        archive(images=IMAGES, labels=LABELS, class_names=np.array(["a", "a"])),
-        r"Class names repeat",
-    ),
-    "card of numbers": (archive(images=IMAGES, card=np.arange(3)), r"'card' is int64 of shape \(3,\)"),
-    "card no JSON": (archive(images=IMAGES, card=np.array("{")), r"'card' is not JSON"),
-    "card a list": (archive(images=IMAGES, card=np.array("[]")), r"'card' is a JSON list; an object"),
-    "card deep": (archive(images=IMAGES, card=np.array("[" * 10**5)), r"'card' is not JSON"),
-    "card long": (archive(images=IMAGES, card=np.array(" " * (2**20 + 1))), r"longer than 1048576"),
-    "no picture": (folder([], "file_name\n"), r"metadata\.csv' lists no image"),
-    "empty folder": (lambda root: root, r"holds no picture\. An \.npz"),
-    "split folder": (folder(["train/a/1.png", "test/a/1.png"]), r"divided into train, val or test"),
-    "train folder": (folder(["train/a/1.png"]), r"divided into train, val or test"),
-    "no column": (folder(["a.png"], "name,label\na.png,x\n"), r"begins with 'name,label'; the columns"),
-    "column twice": (folder(["a.png"], "file_name,label,label\na.png,x,y\n"), r"each once"),
-    "short line": (folder(["a.png"], "file_name,label\na.png\n"), r"line 2 does not have 2 values"),
-    "long line": (folder(["a.png"], "file_name,label\na.png,x,y\n"), r"line 2 does not have 2 values"),
-    "no label": (folder(["a.png"], "file_name,label\na.png, \n"), r"line 2: the label is empty"),
-    "listed twice": (folder(["a.png"], "file_name\na.png\n./a.png\n"), r"same file as line 2"),
-    "absolute": (folder(["a.png"], "file_name\n/etc/passwd\n"), r"'/etc/passwd'; a path relative"),
-    "drive": (folder(["a.png"], "file_name\nC:\\a.png\n"), r"a path relative"),
-    "control": (folder(["a.png"], 'file_name\n"a\x1b.png"\n'), r"the file name is 'a\\x1b\.png'"),
-    "outside": (folder(["a.png"], "file_name\n../made.npz\n"), r"leads out of"),
-    "not there": (folder(["a.png"], "file_name\nb.png\n"), r"line 2: there is no file 'b\.png'"),
-    "too long": (folder(["a.png"], f"file_name\n{'b' * 5000}.png\n"), r"cannot be looked up|no file"),
-    "bad quotes": (folder(["a.png"], 'file_name\n"a.png\n'), r"unexpected end of data"),
-    "folder card": (folder(["a.png"], "file_name\na.png\n", card="nope"), r"card\.json' is not JSON"),
-    "folder card long": (folder(["a.png"], card=" " * (2**20 + 1)), r"larger than 1048576 bytes"),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_gives_one_message(tmp_path, name):
-    make, message = FAULTS[name]
-    path = make(tmp_path)
-    with pytest.raises(InputError, match=message) as caught:
-        load_synthetic(path)
-    assert str(caught.value).isprintable()
-
-
 def test_text_that_is_not_utf8(tmp_path):
     pictures(tmp_path, ["a.png"])
     (tmp_path / "metadata.csv").write_bytes(b"file_name\n\xff.png\n")
@@ -230,7 +129,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
 
 
 def test_a_bomb_is_refused_by_its_declared_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "MAX_BYTES", 1000)
+    monkeypatch.setattr(members, "MAX_BYTES", 1000)
     with pytest.raises(InputError, match="unpacks to"):
         load_synthetic(saved(tmp_path, images=IMAGES))
 

@@ -21,6 +21,7 @@ from healthgan.generators.unet import UNet
 
 FORMAT = "healthgan-generator-2"
 _WITHOUT_CHECKSUM = "healthgan-generator-1"
+_MOST_HEADER = 1 << 22  # bytes of the file's header: facts, and names and places of tensors
 _MOST_FACTS = 1 << 20  # bytes of metadata
 _DEEPEST = 32  # tables and lists inside one another
 _GIVE = "Give a .safetensors file that 'healthgan train' wrote."
@@ -93,23 +94,34 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
         InputError: there is no such file, or it is not a generator's, or it is damaged.
     """
     try:
+        _check_header(path)
         with safe_open(path, "pt") as file:
             described = _described(path, file.metadata())
             _check_facts(path, described["facts"])
-            network, generator = _build(path, described["build"])
+            with torch.device("meta"):  # shapes alone: no memory is taken for weights that may not be there
+                network, generator = _build(path, described["build"])
             _check_tensors(path, network, file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(
-            f"There is no file '{path}'. 'healthgan train SOURCE --out {path}' makes one."
+            f"There is no file '{path}'. Make one with 'healthgan train SOURCE --out {path}'."
         ) from None
     except (OSError, SafetensorError) as error:
         raise InputError(_unreadable(path, error)) from None
     _check_values(path, described, tensors)
-    network.load_state_dict(tensors)
+    network.to_empty(device="cpu").load_state_dict(tensors)
     network.to(device).eval()
     generator.device = device
     return Stored(generator, described["facts"])
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header of more bytes than any generator's: reading one takes many times as many of memory."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        is_header = file.read(1) == b"{"
+    if is_header and length > _MOST_HEADER:
+        raise InputError(f"'{path}' has a header of {length:,} bytes; {_MOST_HEADER:,} are read. {_COPY}")
 
 
 def _unreadable(path: Path, error: Exception) -> str:

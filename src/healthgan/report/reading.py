@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from healthgan.errors import InputError
 from healthgan.files import sha256
-from healthgan.protocol import SOUND, Protocol
+from healthgan.protocol import MAX_BYTES, SOUND, Protocol
 from healthgan.protocol_sound import Sound
 from healthgan.run import Record, RunFolder
 
@@ -140,12 +139,17 @@ def read_run(path: Path) -> "Run | SoundRun":
         raise InputError(f"There is no folder '{path}'. Give the folder of a study, as --out named it.")
     if not file.is_file():
         raise InputError(f"'{path}' holds no study: there is no study.toml. Give the folder of a study.")
+    size = file.stat().st_size
+    if size > MAX_BYTES:
+        raise InputError(
+            f"'{file}' has {size / 2**30:.1f} GiB, which no settings have. Restore it, or run the study again in a new folder."
+        )
     try:
         settings = file.read_text("utf-8")
         tables = tomllib.loads(settings)
-        asked = tables.pop("study")
+        asked = {**tables.pop("study")}
         protocol = _protocol(tables)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # of TOML, of a value, or of UTF-8
         first = str(error).splitlines()[0]
         raise InputError(
             f"'{file}' is damaged or of another version of the program: {first}. "
@@ -168,13 +172,14 @@ def _protocol(tables: dict[str, Any]) -> Protocol | Sound:
 
 
 def _records(folder: RunFolder) -> list[Record]:
-    try:
-        return folder.records()
-    except ValueError:
+    found = folder.lines()
+    if found.damaged:
+        numbers = ", ".join(map(str, [*found.damaged][:10]))
         raise InputError(
-            f"'{folder.records_file}' is damaged: a line in it is not JSON. Remove that line and run the study "
-            "again; it repeats only the job that the line stood for."
-        ) from None
+            f"'{folder.records_file}', line {numbers}: damaged, or of another version of the program. Repeat the study's own "
+            "command: it does again what was recorded there, and no more."
+        )
+    return found.records
 
 
 def _starts(path: Path) -> list[dict[str, Any]]:
@@ -182,8 +187,8 @@ def _starts(path: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        starts: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["starts"]
-    except (ValueError, KeyError, TypeError):
+        starts: list[dict[str, Any]] = [*json.loads(file.read_text("utf-8"))["starts"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"'{file}' is damaged. Restore it, or remove it and do without its facts.") from None
     return starts
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from healthgan.errors import InputError
 from healthgan.images import MAX_SIZE, MIN_SIZE, Collection
 
+LONGEST = 900
+"""Characters of a message: what a user names or a file holds may be of any length."""
+
 
 def load(source: str, *, size: int | None = None, seed: int = 0, progress: bool = True) -> Collection:
     """Read every image of a source; only a MedMNIST name that is missing here is downloaded.
@@ -21,11 +24,17 @@ def load(source: str, *, size: int | None = None, seed: int = 0, progress: bool 
         InputError: there is no such source, or it can't be used; the message says what to do.
     """
     if size is not None and not MIN_SIZE <= size <= MAX_SIZE:
-        raise InputError(f"Size {size} is not possible; {MIN_SIZE} to {MAX_SIZE} pixels a side are allowed.")
+        raise InputError(f"Size {size} is not possible. Choose {MIN_SIZE} to {MAX_SIZE} pixels a side.")
     try:
         return _load(source, size, seed, progress)
     except InputError as error:
-        raise InputError(printable(str(error))) from error
+        raise InputError(message(str(error))) from error
+
+
+def message(text: str) -> str:
+    """A message as one line without control characters; of more than ``LONGEST`` the middle is left out."""
+    line = printable(text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}…{line[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:

@@ -11,12 +11,11 @@ import numpy as np
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet, Split
 from healthgan.sources.gather import gather
+from healthgan.sources.members import listed
 from healthgan.sources.npz import codes
 from healthgan.sources.pictures import PICTURE_SUFFIXES
 
-LAYOUT = (
-    "One sub-folder a class is needed (FOLDER/CLASS/picture.png), or FOLDER/train|val|test/CLASS/picture.png."
-)
+LAYOUT = "Make one sub-folder a class: FOLDER/CLASS/picture.png, or FOLDER/train|val|test/CLASS/picture.png."
 
 
 def read_folder(root: Path, *, size: int | None = None, progress: bool = True) -> Collection:
@@ -33,7 +32,7 @@ def read_folder(root: Path, *, size: int | None = None, progress: bool = True) -
         InputError: the folder has another layout, or holds a file that can't be used; the message names it.
     """
     parts = _parts(root)
-    classes = {part: _entries(folder, root, folders=True) for part, folder in parts.items()}
+    classes = {part: entries(folder, root, folders=True) for part, folder in parts.items()}
     names = [folder.name for folder in classes["train"]]
     files: list[Path] = []
     labels: list[int] = []
@@ -42,7 +41,7 @@ def read_folder(root: Path, *, size: int | None = None, progress: bool = True) -
         for folder in folders:
             if folder.name not in names:
                 raise InputError(
-                    f"'{folder}' is a class that 'train' does not have (it has {', '.join(names)}). "
+                    f"'{folder}' is a class that 'train' does not have (it has {listed(names)}). "
                     "Rename it, or add training images of it."
                 )
             found = _pictures_in(folder, root)
@@ -68,7 +67,7 @@ def read_folder(root: Path, *, size: int | None = None, progress: bool = True) -
 
 def _parts(root: Path) -> dict[Split, Path]:
     """The folder of each split; ``train`` alone where the source is not split."""
-    folders = {folder.name: folder for folder in _entries(root, root, folders=True)}
+    folders = {folder.name: folder for folder in entries(root, root, folders=True)}
     if not folders:
         raise InputError(f"'{root}' has no sub-folder. {LAYOUT}")
     found = [split for split in SPLITS if split in folders]
@@ -77,13 +76,13 @@ def _parts(root: Path) -> dict[Split, Path]:
     others = sorted(set(folders) - set(found))
     if others or "train" not in found:
         raise InputError(
-            f"'{root}' has sub-folders {', '.join(sorted(folders))}: {', '.join(found)} mean splits, "
-            f"{'the others do not' if others else 'but train is missing'}. {LAYOUT}"
+            f"'{root}' has the sub-folders {listed(folders)}: {' and '.join(found)} would be part of a divided set, "
+            f"{f'{listed(others)} would be classes' if others else 'and train is missing'}. {LAYOUT}"
         )
     return {split: folders[split] for split in found}
 
 
-def _entries(folder: Path, root: Path, *, folders: bool) -> list[Path]:
+def entries(folder: Path, root: Path, *, folders: bool) -> list[Path]:
     """What is not hidden, by name: sub-folders, or all that a class folder holds.
 
     Raises:
@@ -93,13 +92,12 @@ def _entries(folder: Path, root: Path, *, folders: bool) -> list[Path]:
         found = sorted(
             (entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name
         )
-        for entry in found:
-            if entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve()):
-                raise InputError(
-                    f"'{entry}' is a link that leads out of '{root}'. Copy what it points to instead."
-                )
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise InputError(f"'{folder}' cannot be read: {error}.") from error
+    except OSError as error:
+        raise InputError(
+            f"'{folder}' cannot be read: {error.strerror or error}. Make it readable or remove it."
+        ) from error
+    for entry in found:
+        check_link(entry, root)
     if not folders:
         return found
     for entry in found:
@@ -108,8 +106,24 @@ def _entries(folder: Path, root: Path, *, folders: bool) -> list[Path]:
     return [entry for entry in found if entry.is_dir()]
 
 
+def check_link(entry: Path, root: Path) -> None:
+    """Make sure that a file or folder, if it is a link, stays inside ``root``.
+
+    Raises:
+        InputError: it leads out of it, or in a circle.
+    """
+    if not entry.is_symlink():
+        return
+    try:
+        inside = entry.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"'{entry}' is a link that leads in a circle. Remove it.") from error
+    if not inside:
+        raise InputError(f"'{entry}' is a link that leads out of '{root}'. Copy what it points to instead.")
+
+
 def _pictures_in(folder: Path, root: Path) -> list[Path]:
-    files = _entries(folder, root, folders=False)
+    files = entries(folder, root, folders=False)
     if not files:
         raise InputError(f"'{folder}' holds no picture. Add pictures of the class or remove the folder.")
     for file in files:

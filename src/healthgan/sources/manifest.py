@@ -5,9 +5,8 @@ parted by ``|``; in such a file an empty label means none. Space around a value 
 go into ``ImageSet.columns`` as text.
 """
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,18 @@ from numpy.typing import NDArray
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet, Split
 from healthgan.sources.gather import gather
+from healthgan.sources.lines import listed_file, opened_csv
 from healthgan.sources.npz import codes
 
 KNOWN = ("path", "label", "patient", "split")
+ANY = frozenset({"manifest", "metadata", "labels", "images", "data", "index"})
+"""Names of files that say nothing of what they list: the folder's says more."""
 
 
 @dataclass(frozen=True)
 class _Row:
     line: int
+    file: Path
     values: dict[str, str]
 
 
@@ -38,11 +41,10 @@ def read_manifest(path: Path, *, size: int | None = None, progress: bool = True)
         InputError: the CSV or a file it lists can't be used; the message names the line or the file.
     """
     header, rows = _read_rows(path)
-    files = _files(path, rows)
     splits = _splits(path, header, rows)
     labels, names = _labels(path, rows)
     patients = _column(path, rows, "patient") if "patient" in header else None
-    pixels, dicom_patients, notes = gather(files, size, progress)
+    pixels, dicom_patients, notes = gather([row.file for row in rows], size, progress)
     patients = patients or dicom_patients
     whole = ImageSet(
         pixels,
@@ -52,36 +54,42 @@ def read_manifest(path: Path, *, size: int | None = None, progress: bool = True)
         {name: np.array([row.values[name] for row in rows]) for name in header if name not in KNOWN},
     )
     if splits is None:
-        return Collection(path.stem, {"train": whole}, None, notes)
+        return Collection(_name(path), {"train": whole}, None, notes)
     parts: dict[Split, ImageSet] = {
         split: whole.take(np.flatnonzero(splits == split)) for split in SPLITS if (splits == split).any()
     }
-    return Collection(path.stem, parts, None, notes)
+    return Collection(_name(path), parts, None, notes)
+
+
+def _name(path: Path) -> str:
+    """What to call the source: the file's stem, or its folder's name where the stem could be any source's."""
+    folder = path.resolve().parent.name
+    return folder if folder and path.stem.lower() in ANY else path.stem
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = _header(path, [name.strip() for name in next(reader, [])])
-            rows = []
-            for fields in reader:
-                if len(fields) not in (0, len(header)):
-                    raise InputError(
-                        f"'{path}', line {reader.line_num}: {len(fields)} values, but the header names "
-                        f"{len(header)}. Quote values that hold a comma."
-                    )
-                if fields:
-                    values = dict(zip(header, (field.strip() for field in fields), strict=True))
-                    rows.append(_Row(reader.line_num, values))
-    except UnicodeDecodeError as error:
-        raise InputError(f"'{path}' is not UTF-8 text ({error.reason}). Save it as 'CSV UTF-8'.") from error
-    except csv.Error as error:
-        raise InputError(f"'{path}', line {reader.line_num}: {error}. Write it as plain CSV.") from error
-    except FileNotFoundError:
-        raise InputError(f"There is no file '{path}'. Check the path.") from None
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    """The columns, and every line with its picture, which is there and listed once; the first fault ends it."""
+    rows: list[_Row] = []
+    lines: dict[Path, int] = {}
+    with opened_csv(path) as reader:
+        header = _header(path, [name.strip() for name in next(reader, [])])
+        for fields in reader:
+            line, where = reader.line_num, f"'{path}', line {reader.line_num}"
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise InputError(
+                    f"{where} does not have {len(header)} values as the header has, but {len(fields)}. "
+                    "Quote values that hold a comma."
+                )
+            values = dict(zip(header, (field.strip() for field in fields), strict=True))
+            file = listed_file(path.parent, where, values["path"])
+            if file in lines:
+                raise InputError(
+                    f"'{path}', lines {lines[file]} and {line} list the same file '{values['path']}'. Remove one."
+                )
+            lines[file] = line
+            rows.append(_Row(line, file, values))
     if not rows:
         raise InputError(f"'{path}' lists no image. Add one a line: {','.join(header)}.")
     return header, rows
@@ -90,50 +98,16 @@ def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
 def _header(path: Path, header: list[str]) -> list[str]:
     missing = [name for name in ("path", "label") if name not in header]
     if missing:
-        comma = "" if len(header) > 1 else " Values must be parted by commas."
+        comma = "" if len(header) > 1 else ", and part values by commas"
         raise InputError(
-            f"'{path}' has no column '{missing[0]}'; its first line is '{','.join(header)}'. It must name the columns: "
-            f"path,label and, if known, patient,split and others.{comma}"
+            f"'{path}' has no column '{missing[0]}'; its first line is '{','.join(header)}'. Name the columns in it, path,label "
+            f"and, if known, patient,split and others{comma}."
         )
     twice = sorted({name for name in header if header.count(name) > 1 or not name})
     if twice:
-        raise InputError(
-            f"'{path}' has several columns, or one, called '{twice[0]}'. Give each a name of its own."
-        )
+        what = f"several columns called '{twice[0]}'" if twice[0] else "a column without a name"
+        raise InputError(f"'{path}' has {what}. Give each a name of its own.")
     return header
-
-
-def _files(path: Path, rows: list[_Row]) -> list[Path]:
-    """The file of each row: inside the CSV's folder, there, and listed once."""
-    root = path.parent.resolve()
-    lines: dict[Path, int] = {}
-    for row in rows:
-        text, where = row.values["path"], f"'{path}', line {row.line}"
-        if not text or not text.isprintable():
-            raise InputError(
-                f"{where}: the path is {text!r}. Give the path of a picture, relative to the CSV."
-            )
-        if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or text.startswith("\\"):
-            raise InputError(f"{where}: '{text}' is an absolute path. Paths are relative to '{root}'.")
-        try:
-            file = (root / text).resolve()
-            there = file.is_file()
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-            raise InputError(f"{where}: '{text}' cannot be looked up: {error}.") from error
-        if not file.is_relative_to(root):
-            raise InputError(
-                f"{where}: '{text}' leads out of '{root}'. Keep the pictures beside the CSV or below it."
-            )
-        if not there:
-            raise InputError(
-                f"{where}: there is no file '{text}' in '{root}'. Correct the path or remove the line."
-            )
-        if file in lines:
-            raise InputError(
-                f"'{path}', lines {lines[file]} and {row.line} list the same file '{text}'. Remove one."
-            )
-        lines[file] = row.line
-    return list(lines)
 
 
 def _column(path: Path, rows: list[_Row], name: str) -> list[str]:
@@ -152,7 +126,9 @@ def _splits(path: Path, header: list[str], rows: list[_Row]) -> NDArray[np.str_]
     found = _column(path, rows, "split")
     for row, split in zip(rows, found, strict=True):
         if split not in SPLITS:
-            raise InputError(f"'{path}', line {row.line}: split '{split}'; train, val and test are allowed.")
+            raise InputError(
+                f"'{path}', line {row.line}: split '{split}' is not known. Take train, val or test."
+            )
     if "train" not in found:
         raise InputError(
             f"'{path}' has no line of split 'train'; it has {', '.join(sorted(set(found)))}. Add some."

@@ -101,10 +101,10 @@ def suggestion(text: str) -> str:
     start = text.lower().partition("@")[0]
     near = [name for name in known if start and name.startswith(start)]
     near = near or difflib.get_close_matches(start, known, n=3, cutoff=0.7)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
-        f"{hint}A source is one of {', '.join(known)}, or the path of an .npz file, "
-        "of a folder with one sub-folder a class, or of a .csv manifest."
+        "Give phantom, a MedMNIST name ('healthgan data list' has them), or the path of an .npz file, of a folder with one "
+        f"sub-folder a class, or of a .csv manifest.{hint}"
     )
 
 
@@ -194,7 +194,9 @@ def _check_md5(path: Path, expected: str) -> None:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "md5").hexdigest()
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+        raise InputError(
+            f"'{path}' cannot be read: {error.strerror or error}. Make it readable, or give another."
+        ) from error
     if found != expected:
         raise InputError(
             f"'{path}' has md5 {found}; the official file has {expected}. If it is damaged, delete it and it is "

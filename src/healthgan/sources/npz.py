@@ -6,24 +6,18 @@ Keys: ``{train,val,test}_images`` (N, H, W) or (N, H, W, 1 or 3) uint8 and ``{tr
 """
 
 import hashlib
-import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet, Split
+from healthgan.sources.members import Member, listed, look_into, names_in, opened, read_all
 from healthgan.sources.resampling import how_resampled, resample_all
 
-MAX_BYTES = 16 * 2**30
-"""The largest MedMNIST file unpacks to 15.1 GiB."""
 MAX_CLASSES = 1000
 """More are a mistake, such as identifiers in place of labels."""
 
@@ -55,7 +49,7 @@ def read_npz(
     labels = {split: _labels(path, split, arrays) for split in present}
     names = resolve_class_names(path, arrays.get("class_names"), labels, class_names)
     patients = _patients(path, arrays, present)
-    notes = [f"not used: {', '.join(unused)}"] if unused else []
+    notes = [f"not used: {listed(unused)}"] if unused else []
     if size is not None:
         height, width = pixels[present[0]].shape[1:3]
         if (height, width) != (size, size):
@@ -71,7 +65,10 @@ def read_npz(
     if md5 is None:
         with path.open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
-    return Collection(name or path.stem, splits, md5, tuple(notes))
+    try:
+        return Collection(name or path.stem, splits, md5, tuple(notes))
+    except InputError as error:
+        raise InputError(f"'{path}'{str(error).removeprefix(repr(name or path.stem))}") from error
 
 
 def codes(identifiers: NDArray[Any]) -> NDArray[np.int64]:
@@ -82,40 +79,28 @@ def codes(identifiers: NDArray[Any]) -> NDArray[np.int64]:
     return rank[inverse]
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
+def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], set[str]]:
     """The arrays of the layout, and the names of what else the file holds."""
     wanted = {f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels", "patients")} | {
         "class_names"
     }
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            _check_keys(path, set(members))
-            used = {key: members[key] for key in members if key in wanted}
-            check_total(path, used)
-            return (
-                {key: read_member(path, key, archive, info) for key, info in used.items()},
-                sorted(set(members) - wanted),
-            )
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"There is no file '{path}'. Check the path.") from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f"'{path}' is damaged or not an .npz file ({error}). Copy or download it again, "
-            "or write it with numpy.savez_compressed."
-        ) from error
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    with opened(path) as archive:
+        names = names_in(archive)
+        _check_keys(path, names)
+        members = look_into(path, archive, wanted)
+        for split in SPLITS:
+            if f"{split}_images" in members:
+                check_images(members[f"{split}_images"])
+                _check_labels(members[f"{split}_labels"], members[f"{split}_images"])
+        return read_all(archive, members), names - wanted
 
 
 def _check_keys(path: Path, keys: set[str]) -> None:
-    found = ", ".join(sorted(keys)) or "nothing"
+    found = listed(keys)
     if "train_images" not in keys:
         raise InputError(
-            f"'{path}' has no 'train_images'; it holds: {found}. MedMNIST's layout is needed: "
-            "train_images and train_labels, and where there are any val_… and test_…."
+            f"'{path}' has no 'train_images'; it holds: {found}. Name the arrays as MedMNIST does: train_images and "
+            "train_labels, and where there are any val_… and test_…."
         )
     for split in SPLITS:
         images, labels = f"{split}_images", f"{split}_labels"
@@ -130,102 +115,60 @@ def _check_keys(path: Path, keys: set[str]) -> None:
                 )
 
 
-def check_total(path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
-    """Refuse, before anything is read, arrays that would take more than ``MAX_BYTES`` of memory together."""
-    total = sum(info.file_size for info in members.values())
-    if total > MAX_BYTES:
-        raise InputError(
-            f"'{path}' unpacks to {total / 2**30:.1f} GiB; {MAX_BYTES / 2**30:.0f} GiB are allowed. "
-            "Keep fewer or smaller images."
-        )
-    for key, info in members.items():
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise InputError(
-                f"'{path}', '{key}' is encrypted or packed in a way NumPy doesn't write. "
-                "Write the file with numpy.savez_compressed."
-            )
-
-
-def read_member(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array of the file, never unpickled, after its header was checked against its size.
+def check_images(images: Member) -> None:
+    """Refuse, before it is read, what is no array of images.
 
     Raises:
-        InputError: it holds Python objects, or is damaged, or does not fit into memory.
+        InputError: another type or another shape.
     """
-    with archive.open(info) as file:
-        shape, dtype, header_bytes = _header(path, key, file)
-        if dtype.hasobject:
-            raise InputError(
-                f"'{path}', '{key}' holds Python objects, which are never loaded since they can run code. "
-                "Save it as an array of numbers or strings (dtype 'U')."
-            )
-        declared = math.prod(shape) * dtype.itemsize
-        if declared != info.file_size - header_bytes:
-            raise InputError(
-                f"'{path}', '{key}' declares shape {shape} of {dtype}, {declared} bytes, but holds "
-                f"{info.file_size - header_bytes}. The file is damaged; write it again."
-            )
-    with archive.open(info) as file:
-        try:
-            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-        except ValueError as error:
-            raise InputError(f"'{path}', '{key}' cannot be read ({error}). Write the file again.") from error
-        except MemoryError as error:
-            raise InputError(
-                f"'{path}', '{key}' needs {declared / 2**30:.1f} GiB, more than this computer has free. "
-                "Keep fewer or smaller images."
-            ) from error
-    return array
-
-
-def _header(path: Path, key: str, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and the header's length in bytes, without reading the array."""
-    try:
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(file)
-    except ValueError as error:
+    if images.dtype != np.uint8:
         raise InputError(
-            f"'{path}', '{key}' is not a NumPy array ({error}). Write the file with numpy.savez."
-        ) from error
-    return shape, dtype, file.tell()
+            f"{images.where} have type {images.dtype}; uint8 (0…255) is needed. Scale them to 0…255 and save them with "
+            ".astype('uint8')."
+        )
+    if len(images.shape) not in (3, 4) or images.shape[3:] not in ((), (1,), (3,)):
+        raise InputError(
+            f"{images.where} have shape {images.shape}; (N, H, W) or (N, H, W, 1 or 3) is needed. Save them in that shape."
+        )
+
+
+def _check_labels(labels: Member, images: Member) -> None:
+    if labels.dtype.kind not in "iub":
+        raise InputError(
+            f"{labels.where} have type {labels.dtype}; whole numbers are needed. Number the classes from 0."
+        )
+    if len(labels.shape) not in (1, 2) or 0 in labels.shape[1:]:
+        raise InputError(
+            f"{labels.where} have shape {labels.shape}; (N,), (N, 1) or (N, K) is needed. Save them in that shape."
+        )
+    if labels.shape[0] != images.shape[0]:
+        raise InputError(
+            f"{labels.where} are {labels.shape[0]}, the images {images.shape[0]}. Give one label an image."
+        )
+    if labels.shape[1:] > (MAX_CLASSES,):
+        raise InputError(
+            f"{labels.where} have {labels.shape[1]} columns; {MAX_CLASSES} classes are allowed. Give one column a class."
+        )
 
 
 def _pixels(path: Path, split: Split, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     """(N, H, W, C) uint8, without a copy."""
     array = arrays[f"{split}_images"]
-    where = f"'{path}', '{split}_images'"
-    if array.dtype != np.uint8:
-        raise InputError(
-            f"{where} have type {array.dtype}; uint8 (0…255) is needed. Scale them to 0…255 and save them with "
-            ".astype('uint8')."
-        )
-    if array.ndim == 3:
-        array = array[..., np.newaxis]
-    if array.ndim != 4 or array.shape[3] not in (1, 3):
-        raise InputError(f"{where} have shape {array.shape}; (N, H, W) or (N, H, W, 1 or 3) is needed.")
     if len(array) == 0:
-        raise InputError(f"{where} hold no image. Leave the split out or add images.")
-    return array
+        raise InputError(f"'{path}', '{split}_images' hold no image. Leave the split out or add images.")
+    return array[..., np.newaxis] if array.ndim == 3 else array
 
 
 def _labels(
     path: Path, split: Split, arrays: Mapping[str, NDArray[Any]]
 ) -> NDArray[np.int64] | NDArray[np.uint8]:
     """(N,) int64, or (N, K) uint8 where an image may have several."""
-    array, images = arrays[f"{split}_labels"], len(arrays[f"{split}_images"])
-    where = f"'{path}', '{split}_labels'"
-    if array.dtype.kind not in "iub":
-        raise InputError(f"{where} have type {array.dtype}; whole numbers (class 0, 1, …) are needed.")
-    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
-        raise InputError(f"{where} have shape {array.shape}; (N,), (N, 1) or (N, K) is needed.")
-    if len(array) != images:
-        raise InputError(f"{where} are {len(array)}, the images {images}; one label an image is needed.")
+    array = arrays[f"{split}_labels"]
     several = array.ndim == 2 and array.shape[1] > 1
     low, high, top = int(array.min()), int(array.max()), 1 if several else MAX_CLASSES - 1
     if low < 0 or high > top:
         raise InputError(
-            f"{where} run from {low} to {high}; 0 to {top} are allowed. Number the classes from 0."
+            f"'{path}', '{split}_labels' run from {low} to {high}; 0 to {top} are allowed. Number the classes from 0."
         )
     return array.astype(np.uint8) if several else array.reshape(-1).astype(np.int64)
 
@@ -245,7 +188,7 @@ def resolve_class_names(
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{split} {array.shape}" for split, array in labels.items())
         raise InputError(
-            f"'{path}': the labels of the splits differ in shape: {found}. All need the same classes."
+            f"'{path}': the labels of the splits differ in shape: {found}. Give all the same classes."
         )
     first = labels["train"]
     several = first.ndim == 2
@@ -256,7 +199,8 @@ def resolve_class_names(
         return tuple(str(number) for number in range(needed))
     if given.ndim != 1 or given.dtype.kind not in "US":
         raise InputError(
-            f"'{path}', 'class_names' are {given.dtype} of shape {given.shape}; strings (K,) are needed."
+            f"'{path}', 'class_names' are {given.dtype} of shape {given.shape}; strings (K,) are needed. "
+            "Give one name a class."
         )
     try:
         names = tuple(np.char.decode(given, "utf-8").tolist() if given.dtype.kind == "S" else given.tolist())
@@ -266,7 +210,7 @@ def resolve_class_names(
         ) from error
     if len(names) != needed if several else len(names) < needed:
         raise InputError(
-            f"'{path}' has {len(names)} class names, but the labels need {needed}. Give one a class."
+            f"'{path}', 'class_names' are {len(names)}, but the labels need {needed}. Give one a class."
         )
     return names
 
@@ -288,10 +232,10 @@ def _patients(
         if array.dtype.kind not in "iuUS" or shape != (images,):
             raise InputError(
                 f"'{path}', '{split}_patients' are {array.dtype} of shape {array.shape}; "
-                f"integers or strings ({images},) are needed."
+                f"integers or strings ({images},) are needed. Give each image its patient."
             )
     if len({array.dtype.kind in "iu" for array in found}) > 1:
-        raise InputError(f"'{path}': patients are numbers in one split, strings in another; use one kind.")
+        raise InputError(f"'{path}': patients are numbers in one split, strings in another. Use one kind.")
     numbers = codes(np.concatenate([array.reshape(-1) for array in found]))
     ends = np.cumsum([len(array) for array in found])[:-1]
     return dict(zip(present, np.split(numbers, ends), strict=True))

@@ -1,10 +1,15 @@
 """Picture files to pixels: one PNG, JPEG, TIFF or DICOM file to 8-bit grey or RGB."""
 
+import os
 import struct
+import sys
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +20,9 @@ from healthgan.errors import InputError
 PILLOW_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 PICTURE_SUFFIXES = PILLOW_SUFFIXES | DICOM_SUFFIXES
+MAX_PIXELS = 2**25
+"""33.5 million, 4,096×8,192: more than a mammogram has."""
+_BLOCK = 2**20
 
 _ORIENTATION = 0x0112  # EXIF
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF
@@ -23,6 +31,7 @@ DECODER_ERRORS = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
@@ -67,22 +76,72 @@ def read_picture(path: Path) -> Picture:
         raise InputError(
             f"'{path}' is not a picture; PNG, JPEG, TIFF and DICOM (.dcm) are read. Remove or convert it."
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on odd metadata, which is not used
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
+    try:
+        with warnings.catch_warnings(), _quiet_libtiff(path):
+            warnings.simplefilter("ignore")  # on odd metadata, which is not used
             with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
+                check_size(path, image.height, image.width)
                 return _decode(path, image)
-        except InputError:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise InputError(
-                f"'{path}' is larger than {Image.MAX_IMAGE_PIXELS} pixels ({error}). Resample it first."
-            ) from error
-        except DECODER_ERRORS as error:
-            raise InputError(
-                f"'{path}' cannot be read as PNG, JPEG or TIFF ({error}). Repair, convert or remove it."
-            ) from error
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"'{path}' has more than {MAX_PIXELS:,} pixels, which is the most that is read. Resample it first."
+        ) from error
+    except DECODER_ERRORS as error:
+        raise InputError(
+            f"'{path}' cannot be read as PNG, JPEG or TIFF ({_reason(error)}). Repair, convert or remove it."
+        ) from error
+
+
+def check_size(path: Path, height: int, width: int) -> None:
+    """Refuse a picture too large to be decoded, before it is.
+
+    Raises:
+        InputError: it has more than ``MAX_PIXELS`` pixels, or none.
+    """
+    if not 0 < height * width <= MAX_PIXELS:
+        raise InputError(
+            f"'{path}' has {height}×{width} pixels; 1 to {MAX_PIXELS:,} in all are read. Resample or remove it."
+        )
+
+
+def blocks(values: NDArray[Any]) -> Iterator[slice]:
+    """The rows of a picture, a few at a time."""
+    rows = max(1, _BLOCK // max(1, values.shape[1]))
+    return (slice(start, start + rows) for start in range(0, len(values), rows))
+
+
+def in_blocks(values: NDArray[Any], convert: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.uint8]:
+    """(H, W) uint8: what ``convert`` makes of a few rows at a time, so that there are never many numbers of 8 bytes."""
+    result = np.empty(values.shape[:2], np.uint8)
+    for block in blocks(values):
+        result[block] = convert(values[block])
+    return result
+
+
+def _reason(error: BaseException) -> str:
+    """The library's own words, or the kind of error where it has none."""
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+@contextmanager
+def _quiet_libtiff(path: Path) -> Iterator[None]:
+    """Keep libtiff from writing to stderr what Pillow then raises; it has no other switch that Pillow lets through."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        yield
+        return
+    sys.stderr.flush()
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def is_dicom(path: Path) -> bool:
@@ -95,7 +154,9 @@ def is_dicom(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+        raise InputError(
+            f"'{path}' cannot be read: {error.strerror or error}. Make it readable or remove it."
+        ) from error
 
 
 def as_picture(pixels: NDArray[np.uint8], notes: tuple[str, ...] = (), patient: str | None = None) -> Picture:
@@ -114,11 +175,7 @@ def _decode(path: Path, image: Image.Image) -> Picture:
         )
     notes: list[str] = []
     if image.mode.startswith("I"):
-        pixels, bits = _deep_grey(path, image)
-        picture = as_picture(((pixels * 255 + (1 << bits) // 2) // ((1 << bits) - 1)).astype(np.uint8))
-        notes.append(f"{bits}-bit grey scaled by its bit depth ({(1 << bits) - 1} → 255)")
-        deep_maximum = int(pixels.max())
-        return Picture(picture.pixels, False, tuple(notes), deep_maximum)
+        return _deep_grey(path, image)
     if _raw_mode(image).endswith((";16B", ";16L", ";16N")):
         notes.append("of 16-bit colour the upper 8 bits kept")
     flat = _without_alpha(path, image)
@@ -134,8 +191,8 @@ def _decode(path: Path, image: Image.Image) -> Picture:
     return as_picture(np.asarray(flat.convert("L") if flat.mode == "1" else flat), tuple(notes))
 
 
-def _deep_grey(path: Path, image: Image.Image) -> tuple[NDArray[np.int64], int]:
-    """(H, W) values of a grey picture of more than 8 bits, and how many bits it has."""
+def _deep_grey(path: Path, image: Image.Image) -> Picture:
+    """A grey picture of more than 8 bits, scaled to 8."""
     tags = getattr(image, "tag_v2", {})
     bits = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])
     if bits > 16 or (image.mode == "I" and image.format == "TIFF"):
@@ -143,10 +200,16 @@ def _deep_grey(path: Path, image: Image.Image) -> tuple[NDArray[np.int64], int]:
             f"'{path}' has {bits}-bit signed or 32-bit values; grey of 8 to 16 bits without sign is read. "
             "Convert it."
         )
-    pixels = np.asarray(image).astype(np.int64)
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        pixels = (1 << bits) - 1 - pixels
-    return pixels, bits
+    top, white_is_zero = (1 << bits) - 1, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    stored = np.asarray(image)
+    brightest = top - int(stored.min()) if white_is_zero else int(stored.max())
+
+    def scaled(values: NDArray[Any]) -> NDArray[np.int64]:
+        grey = values.astype(np.int64)
+        return ((top - grey if white_is_zero else grey) * 255 + (1 << bits) // 2) // top
+
+    note = f"{bits}-bit grey scaled by its bit depth ({top} → 255)"
+    return Picture(in_blocks(stored, scaled)[:, :, np.newaxis], False, (note,), brightest)
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -164,7 +227,8 @@ def _without_alpha(path: Path, image: Image.Image) -> Image.Image:
     """
     if not image.has_transparency_data:
         return image
-    alpha = image.convert("RGBA").getchannel("A")
+    has_channel = image.mode in ("RGBA", "LA")
+    alpha = (image if has_channel else image.convert("RGBA")).getchannel("A")
     if alpha.getextrema() != (255, 255):
         raise InputError(
             f"'{path}' is partly transparent, so its grey values are not defined. Save it without transparency."

@@ -8,9 +8,6 @@ inside the ``.npz``, ``card.json`` in the folder.
 """
 
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +18,18 @@ from numpy.typing import NDArray
 
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, ImageSet
-from healthgan.sources import printable
-from healthgan.sources.folder import read_folder
+from healthgan.sources import message
+from healthgan.sources.folder import check_link, entries, read_folder
 from healthgan.sources.gather import gather
 from healthgan.sources.imagefolder import read_metadata
-from healthgan.sources.npz import MAX_CLASSES, check_total, read_member, resolve_class_names
+from healthgan.sources.members import Member, listed, look_into, names_in, opened, read_all
+from healthgan.sources.npz import MAX_CLASSES, check_images, resolve_class_names
 from healthgan.sources.pictures import PICTURE_SUFFIXES
 
 METADATA, CARD = "metadata.csv", "card.json"
 MAX_CARD_BYTES = 1 << 20
 LAYOUTS = (
-    "An .npz with images[, labels, class_names] or with train_images and train_labels is needed, or a folder of "
+    "Give an .npz with images[, labels, class_names] or with train_images and train_labels, or a folder of "
     f"pictures with a {METADATA} (file_name,label) or with one sub-folder a class."
 )
 _KEYS = frozenset({"images", "labels", "train_images", "train_labels", "class_names", "card"})
@@ -60,14 +58,16 @@ class SyntheticSet:
 
     def __post_init__(self) -> None:
         if self.labels is None and self.class_names:
-            raise InputError(f"'{self.name}' has class names but no labels; give both, or neither.")
+            raise InputError(f"'{self.name}' has class names but no labels. Give both, or neither.")
         unlabelled = np.zeros(len(self.pixels), np.int64)
         names = self.class_names if self.labels is not None else ("unlabelled",)
         whole = ImageSet(self.pixels, unlabelled if self.labels is None else self.labels, names)
         if whole.multi_label:
-            raise InputError(f"'{self.name}' has several labels an image; a synthetic image has one.")
+            raise InputError(
+                f"'{self.name}' has several labels an image; a synthetic image has one. Give one label an image."
+            )
         if len(whole) == 0:
-            raise InputError(f"'{self.name}' holds no image.")
+            raise InputError(f"'{self.name}' holds no image. Add some.")
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -106,49 +106,40 @@ def load_synthetic(path: str | Path, *, size: int | None = None, progress: bool 
             return _read_folder(path, size, progress)
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
+        found = "is a file of another kind" if path.exists() else "does not exist"
+        raise InputError(f"'{path}' {found}. {LAYOUTS}")
     except InputError as error:
-        raise InputError(printable(str(error))) from error
+        raise InputError(message(str(error))) from error
     except OSError as error:
-        raise InputError(printable(f"'{path}' cannot be read: {error.strerror or error}.")) from error
-    found = "is a file of another kind" if path.exists() else "does not exist"
-    raise InputError(printable(f"'{path}' {found}. {LAYOUTS}"))
-
-
-def _read_npz(path: Path) -> SyntheticSet:
-    arrays = _npz_arrays(path)
-    prefix = "train_" if "train_images" in arrays else ""
-    pixels = _npz_pixels(path, f"{prefix}images", arrays)
-    labels = _npz_labels(path, f"{prefix}labels", arrays, len(pixels))
-    names: tuple[str, ...] = ()
-    if labels is not None:
-        names = resolve_class_names(path, arrays.get("class_names"), {"train": labels}, None)
-    elif "class_names" in arrays:
-        raise InputError(f"'{path}' has 'class_names' but no '{prefix}labels'. Add or remove one.")
-    card = _npz_card(path, arrays["card"]) if "card" in arrays else None
-    return _checked(path, pixels, labels, names, path.stem, card)
-
-
-def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            _check_keys(path, set(members))
-            used = {key: info for key, info in members.items() if key in _KEYS}
-            check_total(path, used)
-            return {key: read_member(path, key, archive, info) for key, info in used.items()}
-    except FileNotFoundError:
-        raise InputError(f"There is no file '{path}'. Check the path.") from None
-    except InputError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"'{path}' is damaged or not an .npz file ({error}). Copy or make it again, or write it with "
-            "numpy.savez_compressed."
+            message(f"'{path}' cannot be read: {error.strerror or error}. Make it readable, or give another.")
         ) from error
 
 
+def _read_npz(path: Path) -> SyntheticSet:
+    with opened(path) as archive:
+        names = names_in(archive)
+        _check_keys(path, names)
+        members = look_into(path, archive, _KEYS)
+        prefix = "train_" if "train_images" in members else ""
+        check_images(members[f"{prefix}images"])
+        if f"{prefix}labels" in members:
+            _check_labels(members[f"{prefix}labels"], members[f"{prefix}images"].shape[0])
+        arrays = read_all(archive, members)
+    pixels = arrays[f"{prefix}images"]
+    labels = _npz_labels(path, f"{prefix}labels", arrays)
+    class_names: tuple[str, ...] = ()
+    if labels is not None:
+        class_names = resolve_class_names(path, arrays.get("class_names"), {"train": labels}, None)
+    elif "class_names" in arrays:
+        raise InputError(f"'{path}' has 'class_names' but no '{prefix}labels'. Add or remove one.")
+    card = _npz_card(path, arrays["card"]) if "card" in arrays else None
+    grey = pixels[..., np.newaxis] if pixels.ndim == 3 else pixels
+    return _checked(path, grey, labels, class_names, path.stem, card)
+
+
 def _check_keys(path: Path, keys: set[str]) -> None:
-    found = ", ".join(sorted(keys)) or "nothing"
+    found = listed(keys)
     if ("images" in keys) == ("train_images" in keys):
         which = "both 'images' and 'train_images'" if "images" in keys else "no 'images'"
         raise InputError(f"'{path}' has {which}; it holds: {found}. {LAYOUTS}")
@@ -160,44 +151,31 @@ def _check_keys(path: Path, keys: set[str]) -> None:
     parts = sorted(key for key in keys for split in SPLITS[1:] if key.startswith(f"{split}_"))
     if parts:
         raise InputError(
-            f"'{path}' has {', '.join(parts)}: synthetic images are not split. Is it a set of real images? Keep only "
+            f"'{path}' has {listed(parts)}: synthetic images are not split. Is it a set of real images? Keep only "
             "train_images and train_labels."
         )
 
 
-def _npz_pixels(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
-    array = arrays[key]
-    if array.dtype != np.uint8:
+def _check_labels(labels: Member, images: int) -> None:
+    """Refuse, before they are read, what are no labels of one class an image."""
+    if labels.dtype.kind not in "iub":
         raise InputError(
-            f"'{path}', '{key}' have type {array.dtype}; uint8 (0…255) is needed. Scale them to 0…255 and save them "
-            "with .astype('uint8')."
+            f"{labels.where} have type {labels.dtype}; whole numbers are needed. Number the classes from 0."
         )
-    if array.ndim == 3:
-        array = array[..., np.newaxis]
-    if array.ndim != 4 or array.shape[3] not in (1, 3):
+    if labels.shape not in ((images,), (images, 1)):
         raise InputError(
-            f"'{path}', '{key}' have shape {array.shape}; (N, H, W) or (N, H, W, 1 or 3) is needed."
+            f"{labels.where} have shape {labels.shape}; ({images},) is needed. Give one label an image."
         )
-    return array
 
 
-def _npz_labels(
-    path: Path, key: str, arrays: Mapping[str, NDArray[Any]], images: int
-) -> NDArray[np.int64] | None:
+def _npz_labels(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.int64] | None:
     if key not in arrays:
         return None
     array = arrays[key]
-    if array.dtype.kind not in "iub":
+    if len(array) and not 0 <= int(array.min()) <= int(array.max()) < MAX_CLASSES:
         raise InputError(
-            f"'{path}', '{key}' have type {array.dtype}; whole numbers (class 0, 1, …) are needed."
-        )
-    if array.shape not in ((images,), (images, 1)):
-        raise InputError(
-            f"'{path}', '{key}' have shape {array.shape}; one label an image, ({images},), is needed."
-        )
-    if images and not 0 <= int(array.min()) <= int(array.max()) < MAX_CLASSES:
-        raise InputError(
-            f"'{path}', '{key}' run from {array.min()} to {array.max()}; 0 to {MAX_CLASSES - 1} are allowed."
+            f"'{path}', '{key}' run from {array.min()} to {array.max()}; 0 to {MAX_CLASSES - 1} are allowed. "
+            "Number the classes from 0."
         )
     return array.reshape(-1).astype(np.int64)
 
@@ -205,7 +183,7 @@ def _npz_labels(
 def _npz_card(path: Path, array: NDArray[Any]) -> dict[str, Any]:
     if array.dtype.kind != "U" or array.shape != ():
         raise InputError(
-            f"'{path}', 'card' is {array.dtype} of shape {array.shape}; one string of JSON is needed."
+            f"'{path}', 'card' is {array.dtype} of shape {array.shape}; one string of JSON is needed. Correct or remove it."
         )
     return _parse_card(f"'{path}', 'card'", str(array))
 
@@ -218,12 +196,16 @@ def _parse_card(where: str, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not JSON ({error}). Correct or remove it.") from error
     if not isinstance(card, dict):
-        raise InputError(f"{where} is a JSON {type(card).__name__}; an object is needed.")
+        raise InputError(
+            f"{where} is a JSON {type(card).__name__}; an object is needed. Correct or remove it."
+        )
     return card
 
 
 def _read_folder(root: Path, size: int | None, progress: bool) -> SyntheticSet:
     name = root.resolve().name or "folder"
+    for file in (CARD, METADATA):
+        check_link(root / file, root)
     card = _folder_card(root / CARD)
     if (root / METADATA).exists():
         files, cells = read_metadata(root / METADATA)
@@ -235,16 +217,17 @@ def _read_folder(root: Path, size: int | None, progress: bool) -> SyntheticSet:
         names = _ordered(cells, card)
         labels = np.array([names.index(cell) for cell in cells], np.int64)
         return _checked(root, pixels, labels, names, name, card)
-    entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
-    if any(entry.is_dir() for entry in entries):
+    found = entries(root, root, folders=False)
+    if any(entry.is_dir() for entry in found):
         collection = read_folder(root, size=size, progress=progress)
         if len(collection.splits) > 1 or any((root / split).is_dir() for split in SPLITS):
             raise InputError(
-                f"'{root}' is divided into train, val or test: synthetic images are not split. Is it a set of real images?"
+                f"'{root}' is divided into train, val or test: synthetic images are not split. Is it a set of real images? "
+                "Give one folder, with one sub-folder a class."
             )
         whole = collection["train"]
         return _checked(root, whole.pixels, whole.labels.astype(np.int64), whole.class_names, name, card)
-    files = [entry for entry in entries if entry.suffix.lower() in PICTURE_SUFFIXES]
+    files = [entry for entry in found if entry.suffix.lower() in PICTURE_SUFFIXES]
     if not files:
         raise InputError(f"'{root}' holds no picture. {LAYOUTS}")
     pixels, _, _ = gather(files, size, progress)
