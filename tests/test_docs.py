@@ -146,6 +146,7 @@ def test_cheap_commands_are_among_them() -> None:
     assert shown >= CHEAP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(CHEAP))
 def test_cheap_commands_run(command, main, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
