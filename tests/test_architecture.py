@@ -46,6 +46,7 @@ ASIDE = {
     "protocol_sound",
     "run",
     "executors",
+    "worker",
     "records",
     "lock",
     "cluster",

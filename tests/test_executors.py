@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from healthgan.executors import Job, Report, Result, Step, Together, run_jobs
+from healthgan.executors import LOSSES, Job, Report, Result, Step, Together, do, run_jobs
 
 
 def work(context: Path, job: Job, report: Report) -> Result:
@@ -86,6 +87,7 @@ def chatter(context: Path, job: Job, report: Report) -> Result:
 
 STOPPED = """
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_executors import chatter, ignore, job, run_jobs
@@ -161,6 +163,7 @@ def test_one_that_fails_among_others_leaves_their_records(tmp_path) -> None:
 
 PARENT = """
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_executors import ignore, job, run_jobs, work
@@ -191,3 +194,45 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def deadly(context: Path, job: Job, report: Report) -> Result:
+    """Kill or stop this process as often as the job says, then do the job."""
+    tries = context / f"tries-{job.key}"
+    before = len(tries.read_text()) if tries.exists() else 0
+    tries.write_text("x" * (before + 1))
+    if before < job.parameters.get("deaths", 0):
+        os.kill(os.getpid(), int(job.parameters["signal"]))
+        time.sleep(60)
+    return {"tries": before + 1}
+
+
+def test_jobs_of_a_killed_worker_run_again(tmp_path, caplog) -> None:
+    jobs = [job("a"), job("b", "a", deaths=2, signal=signal.SIGKILL), job("c", "b")]
+    records = {record["key"]: record for record in run_jobs(jobs, set(), deadly, tmp_path, 2, ignore)}
+    assert {key: record["tries"] for key, record in records.items()} == {"a": 1, "b": 3, "c": 1}
+    assert caplog.text.count("A worker process was killed; what was running runs again.") == 2
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_job_that_always_kills_its_worker_ends_the_whole(tmp_path) -> None:
+    jobs = [job("a"), job("b", "a", deaths=99, signal=signal.SIGKILL)]
+    records = []
+    with pytest.raises(BrokenProcessPool):
+        records.extend(run_jobs(jobs, set(), deadly, tmp_path, 1, ignore))
+    assert (tmp_path / "tries-a").read_text() == "x", "what has ended is kept"
+    assert (tmp_path / "tries-b").read_text() == "x" * LOSSES
+
+
+def test_a_hanging_worker_is_killed_and_its_job_runs_again(tmp_path) -> None:
+    jobs = [job("a", deaths=1, signal=signal.SIGSTOP)]
+    (record,) = run_jobs(jobs, set(), deadly, tmp_path, 1, ignore, silent=5.0)
+    assert record["tries"] == 2
+
+
+def test_a_clock_that_is_set_back_makes_no_job_shorter(tmp_path, monkeypatch) -> None:
+    times = iter([1e9, 0.0])
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    (record,) = do(work, None, tmp_path, [job("a", seconds=0.01)], ignore)
+    assert record["time_started"] == 1e9
+    assert 0.01 <= record["time_seconds"] < 60

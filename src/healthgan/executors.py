@@ -1,115 +1,39 @@
 """The same jobs in this process or in several; what a job gives does not depend on which."""
 
-import ctypes
+import logging
 import multiprocessing
-import os
 import signal
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
-from multiprocessing.synchronize import Lock
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
-from healthgan.sharing import Shared, received, share
+from healthgan.sharing import share
+from healthgan.worker import Alive, Context, Steps, do_jobs, start_worker
+from healthgan.worker import Job as Job
+from healthgan.worker import Report as Report
+from healthgan.worker import Result as Result
+from healthgan.worker import Step as Step
+from healthgan.worker import Together as Together
+from healthgan.worker import Work as Work
+from healthgan.worker import WorkMany as WorkMany
+from healthgan.worker import do as do
+from healthgan.worker import keep_freed_memory as keep_freed_memory
 
-Result = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One piece of work.
-
-    Attributes:
-        key: identifies it in the records; its seed is derived from it.
-        kind: which function does it.
-        parameters: what the function needs beside the study's context.
-        needs: keys of the jobs that must be finished before.
-    """
-
-    key: str
-    kind: str
-    parameters: dict[str, Any]
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a running job is."""
-
-    key: str
-    done: int
-    total: int
-    facts: dict[str, float]
-
-
-Context = TypeVar("Context", contravariant=True)
-Report = Callable[[Step], None]
-
-
-class Work(Protocol[Context]):
-    """Does one job: the context, the job, and a function to report steps to → the job's record."""
-
-    def __call__(self, context: Context, job: Job, report: Report, /) -> Result:
-        """Do the job."""
-
-
-class WorkMany(Protocol[Context]):
-    """Does several jobs of a kind in one go."""
-
-    def __call__(
-        self, context: Context, jobs: list[Job], report: Report, /
-    ) -> "list[Result | FloatingPointError]":
-        """For each job its record, with ``time_seconds``, or the error that ended it alone."""
-
-
-@dataclass(frozen=True)
-class Together(Generic[Context]):
-    """Jobs of one kind that are done in one go, in one worker, once nothing that any of them needs is left to do.
-
-    Attributes:
-        kind: of the jobs.
-        work: a function of a module.
-        most: jobs in one go, so that a stop loses no more than these.
-        lots: how many goes at once, each in a worker of its own.
-    """
-
-    kind: str
-    work: "WorkMany[Context]"
-    most: int = 512
-    lots: int = 1
-
-
-@dataclass
-class _Worker(Generic[Context]):
-    """What a worker process holds for all its jobs."""
-
-    work: "Work[Context]"
-    many: "WorkMany[Context] | None"
-    context: Context
-    steps: "_Steps"
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """Where workers report steps to: one pipe for all, one message at a time."""
-
-    pipe: "Connection[Step, Step]"
-    lock: Lock
-
-    def put(self, step: Step) -> None:
-        with self.lock:
-            self.pipe.send(step)
-
-
-_worker: "_Worker[Any] | None" = None
+LOSSES = 3
+"""Times that workers may be killed one after the other before a job ends."""
+SILENT = 600.0
+"""Seconds without a sign of life after which a worker counts as hanging; each gives a sign twenty times as often."""
+_log = logging.getLogger(__name__)
 
 
 def run_jobs(
@@ -121,6 +45,7 @@ def run_jobs(
     report: Report,
     together: "Together[Context] | None" = None,
     scratch: Path | None = None,
+    silent: float = SILENT,
 ) -> Iterator[Result]:
     """Run the jobs that are not done, each once what it needs is finished, in worker processes.
 
@@ -128,6 +53,9 @@ def run_jobs(
     Jobs start in the order of the list. Records come as jobs end. A job that fails ends the whole:
     its exception is raised here and the jobs not yet started are dropped. Of jobs that were done together, the
     records of those that did not fail come before it.
+
+    Where a worker is killed, all are started again and what was running runs again; one that gives no sign of life, since
+    it hangs in the system or was stopped, is killed. What has ended is kept.
 
     Args:
         jobs: all of them; a job comes after the ones it needs.
@@ -139,8 +67,36 @@ def run_jobs(
         together: which jobs are done in one go, and by what.
         scratch: a folder for a file with the context's arrays, which all workers read in one place in memory; None: the
             system's folder for temporary files. The file is removed at the end.
+        silent: seconds without a sign of life after which a worker counts as hanging.
+
+    Raises:
+        BrokenProcessPool: workers were killed ``LOSSES`` times without a job that ended in between.
     """
-    finished = set(done)
+    finished, losses = set(done), 0
+    while True:
+        before = len(finished)
+        try:
+            yield from _run_jobs(jobs, finished, work, context, workers, report, together, scratch, silent)
+            return
+        except BrokenProcessPool:
+            losses = 1 if len(finished) > before else losses + 1
+            if losses == LOSSES:
+                raise
+            _log.warning("A worker process was killed; what was running runs again.")
+
+
+def _run_jobs(
+    jobs: list[Job],
+    finished: set[str],
+    work: "Work[Context]",
+    context: Context,
+    workers: int,
+    report: Report,
+    together: "Together[Context] | None",
+    scratch: Path | None,
+    silent: float,
+) -> Iterator[Result]:
+    """As ``run_jobs``, until a worker is killed; jobs that end are added to ``finished``."""
     waiting = [job for job in jobs if job.key not in finished]
     if not waiting:
         return
@@ -149,11 +105,13 @@ def run_jobs(
     shared = share(context, file)
     heard, told = process.Pipe(duplex=False)
     ending, end = process.Pipe(duplex=False)
-    listener = threading.Thread(target=_listen, args=(heard, ending, report), daemon=True)
+    signs: dict[int, float] = {}
+    listener = threading.Thread(target=_listen, args=(heard, ending, report, signs), daemon=True)
     listener.start()
-    given = (work, None if together is None else together.work, shared, _Steps(told, process.Lock()))
+    steps = Steps(told, process.Lock())
+    given = (work, None if together is None else together.work, shared, steps, silent / 20)
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(workers, len(waiting)), process, _start_worker, given)
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), process, start_worker, given)
     running: dict[Future[list[Result | FloatingPointError]], list[Job]] = {}
     try:
         while waiting or running:
@@ -161,11 +119,13 @@ def run_jobs(
                 waiting = [job for job in waiting if job not in some]
                 joined = together is not None and some[0].kind == together.kind
                 with _starting():  # a worker that is started now would end with a traceback
-                    running[pool.submit(_do, some, joined)] = some
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                    running[pool.submit(do_jobs, some, joined)] = some
+            ended, _ = wait(running, silent / 20, FIRST_COMPLETED)
             for future in ended:
+                results = future.result()
                 finished |= {job.key for job in running.pop(future)}
-                yield from whole(future.result())
+                yield from whole(results)
+            _kill_silent(set(multiprocessing.active_children()) - others, signs, silent)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
@@ -204,16 +164,32 @@ def whole(results: list[Result | FloatingPointError]) -> Iterator[Result]:
             raise result
 
 
-def _listen(steps: "Connection[Step, Step]", ending: "Connection[None, None]", report: Report) -> None:
-    """Pass on steps until the other end of ``ending`` is closed and no step is left, or no worker."""
+def _kill_silent(workers: "set[BaseProcess]", signs: dict[int, float], silent: float) -> None:
+    """Kill workers that have given signs of life, and none for too long by a clock that nobody sets."""
+    for worker in workers:
+        last = signs.get(worker.pid or 0)
+        if last is not None and time.monotonic() - last > silent:
+            worker.kill()
+
+
+def _listen(
+    steps: "Connection[Step | Alive, Step | Alive]",
+    ending: "Connection[None, None]",
+    report: Report,
+    signs: dict[int, float],
+) -> None:
+    """Pass on steps, and note signs of life, until the other end of ``ending`` is closed and nothing is left, or no worker."""
     while True:
         if steps not in wait_for([steps, ending]):
             return
         try:
-            step = steps.recv()
+            said = steps.recv()
         except (EOFError, OSError):  # cut off in the middle of a message
             return
-        report(step)
+        if isinstance(said, Alive):
+            signs[said.process] = time.monotonic()
+        else:
+            report(said)
 
 
 @contextmanager
@@ -238,69 +214,3 @@ def _starting() -> Iterator[None]:
             signal.signal(one, handler)
     for number in caught:
         signal.raise_signal(number)
-
-
-def _start_worker(
-    work: "Work[Context]",
-    many: "WorkMany[Context] | None",
-    shared: Shared,
-    steps: _Steps,
-) -> None:
-    global _worker
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent ends the workers
-    _worker = _Worker(work, many, received(shared), steps)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    keep_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep what it frees, where the C library is glibc.
-
-    Training frees and takes the same few blocks at every step. Handing them back to the system each time costs
-    a page fault per 4 KiB of every block; benchmarks/keras has what that comes to. Results don't change.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library
-        return
-    trim_threshold, mmap_max = -1, -4  # glibc's malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
-
-
-def _die_with_parent() -> None:
-    """End this worker as soon as its parent is gone, so that none writes into a run that was resumed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait_for([parent.sentinel])
-    os._exit(1)
-
-
-def _do(jobs: list[Job], joined: bool) -> list[Result | FloatingPointError]:
-    assert _worker is not None
-    return do(_worker.work, _worker.many if joined else None, _worker.context, jobs, _worker.steps.put)
-
-
-def do(
-    work: "Work[Context]",
-    many: "WorkMany[Context] | None",
-    context: Context,
-    jobs: list[Job],
-    report: Report,
-) -> list[Result | FloatingPointError]:
-    """Do one job, or with ``many`` several in one go, and complete the records by key, kind and times."""
-    started = time.time()
-    if many is None:
-        (job,) = jobs
-        record = work(context, job, report)
-        results: list[Result | FloatingPointError] = [record | {"time_seconds": time.time() - started}]
-    else:
-        results = many(context, jobs, report)
-    return [
-        result
-        if isinstance(result, FloatingPointError)
-        else result | {"key": job.key, "kind": job.kind, "time_started": started}
-        for job, result in zip(jobs, results, strict=True)
-    ]

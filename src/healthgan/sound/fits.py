@@ -45,7 +45,7 @@ def fit_many(context: SoundContext, jobs: list[Job], report: Report) -> list[Res
     Time is shared among the jobs in proportion to their steps. All steps are reported as those of the first job.
     """
     torch.set_num_threads(1)
-    started = time.time()
+    started = time.monotonic()
     records: dict[str, Result] = {}
     planned: list[Job] = []
 
@@ -72,7 +72,7 @@ def fit_many(context: SoundContext, jobs: list[Job], report: Report) -> list[Res
     for job, logits in _judged_together(context, planned, trained):
         records[job.key] = _finished(context, job, records[job.key], trained[job.key], logits)
     steps = sum(record.get("steps", 0) for record in records.values())
-    second = (time.time() - started) / max(steps, 1)
+    second = (time.monotonic() - started) / max(steps, 1)
     return [
         failed[job.key]
         if job.key in failed
