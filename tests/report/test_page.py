@@ -45,7 +45,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from healthgan.cli import main
-sys.argv = ["healthgan", "report", sys.argv[1]]
+sys.argv = ["healthgan", "report", *sys.argv[1:]]
 main()
 """
 
@@ -362,10 +362,16 @@ def test_noise_is_drawn_with_zero_in_the_middle() -> None:
 
 def test_a_report_needs_neither_torch_nor_numba(tmp_path) -> None:
     folder = write_run(tmp_path / "run")
-    result = subprocess.run([sys.executable, "-c", BLOCKED, folder.path], capture_output=True, text=True)
+    command = [sys.executable, "-c", BLOCKED, folder.path, "--no-patient-images"]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "Figure 4" in result.stdout
-    assert (folder.path / "report.html").exists()
+    page = (folder.path / "report.html").read_bytes()
+    assert b"This page was made without real images" in page
+    build(folder.path, patient_images=False)
+    assert (folder.path / "report.html").read_bytes() == page, (
+        "the same bytes, with those packages and without"
+    )
 
 
 def test_the_histogram_counts_every_candidate(built) -> None:

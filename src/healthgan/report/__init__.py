@@ -19,17 +19,19 @@ def build(run: Path, *, patient_images: bool = True) -> Path:
         InputError: the folder holds no study, is damaged, or cannot be written.
     """
     from healthgan.files import write_text
-    from healthgan.report.html import write_published
     from healthgan.report.reading import read_run
-    from healthgan.report.sound.build import write_all
     from healthgan.report.sound.reading import SoundRun
 
     read = read_run(run)
     page = run / "report.html"
     try:
         if isinstance(read, SoundRun):
+            from healthgan.report.sound.build import write_all
+
             text = write_all(read, patient_images=patient_images)
         else:
+            from healthgan.report.html import write_published
+
             text = write_published(read, patient_images=patient_images)
         write_text(page, text)
     except OSError as error:

@@ -12,8 +12,8 @@ from healthgan.report.reading import CANDIDATES, EXAMPLES, REALS, Run, history_f
 
 LARGEST = 64  # pixels a side that an image takes in a picture of many
 FRAMES = 100
-GIF_BYTES = 1_500_000
-GREYS = 64
+GIF_BYTES = 750_000
+GREYS = 32
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,21 @@ def animation(run: Run) -> bytes | None:
     history = run.array(history_file(rounds[0]), "history") if rounds else None
     if history is None:
         return None
-    frames = FRAMES
-    while True:
-        shown = np.unique(np.linspace(0, len(history) - 1, min(frames, len(history))).round().astype(int))
-        content = _gif([_frame(history[epoch], int(epoch), len(history) - 1) for epoch in shown])
-        if len(content) <= GIF_BYTES or frames <= 10:
+    tried = _animated(history, 10)
+    frames = FRAMES if len(tried) * FRAMES <= 10 * GIF_BYTES else max(10, 10 * GIF_BYTES // len(tried))
+    while frames > 10:
+        content = _animated(history, frames)
+        if len(content) <= GIF_BYTES:
             return content
-        frames //= 2
+        frames = frames * 4 // 5
+    return tried
+
+
+def _animated(history: NDArray[np.uint8], frames: int) -> bytes:
+    """So many of all epochs, evenly spaced, as a GIF."""
+    last = len(history) - 1
+    shown = np.unique(np.linspace(0, last, min(frames, last + 1)).round().astype(int))
+    return _gif([_frame(history[epoch], int(epoch), last) for epoch in shown])
 
 
 def noise_picture(noise: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -189,7 +197,7 @@ def _frame(images: NDArray[np.uint8], epoch: int, last: int) -> Image.Image:
     small = [fitted(image) for image in images]
     side = int(np.ceil(np.sqrt(len(small))))
     height, width = small[0].shape[:2]
-    scale = 3 if max(height, width) <= LARGEST // 2 else 1
+    scale = 2 if max(height, width) <= LARGEST // 2 else 1
     grid = Image.new("RGB" if small[0].shape[2] == 3 else "L", (side * width, side * height), "white")
     for number, image in enumerate(small):
         grid.paste(_pillow(image), (number % side * width, number // side * height))
@@ -202,7 +210,8 @@ def _frame(images: NDArray[np.uint8], epoch: int, last: int) -> Image.Image:
     start, end, middle = grid.width * 0.4, grid.width - 8, grid.height + bar // 2
     draw.line((start, middle, end, middle), "dimgray", 2)
     draw.line((start, middle, start + (end - start) * epoch / max(last, 1), middle), "white", 2)
-    return frame.quantize(GREYS)
+    step = 256 // GREYS
+    return frame.point(lambda value: value // step * step) if frame.mode == "L" else frame.quantize(GREYS)
 
 
 def _gif(frames: list[Image.Image]) -> bytes:

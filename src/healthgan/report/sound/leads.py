@@ -64,7 +64,7 @@ def references_lead(found: Comparison) -> str:
     top = max(won, key=lambda name: won[name], default=None)
     if top is None or not won[top]:
         return f"No: none is shown to be better than any of the {len(references)} reference arms."
-    return f"No. '{top}' is better than most: {won[top]} of {len(references)} reference arms."
+    return f"No. '{top}' comes furthest: it is better than {won[top]} of {len(references)} reference arms."
 
 
 def curve_lead(curve: LearningCurve) -> str:

@@ -172,12 +172,7 @@ def _compared(run: SoundRun, answers: Answers, rows: Tables) -> Row:
 def _made(run: SoundRun, rows: Tables, patient_images: bool) -> Row:
     """The sections on what the generators made."""
     pools = sections.pools(run)
-    pairs: list[Row] = [
-        {"title": f"{pool['title']}, {words}", "pairs": [_pair(one) for one in found]}
-        for pool in pools
-        for kept, words in ((False, "of all candidates"), (True, "of those that the band kept"))
-        if (found := closest(run, pool["class"], kept=kept, patient_images=patient_images))
-    ]
+    pairs = [group for pool in pools for group in _closest(run, pool["class"], pool["title"], patient_images)]
     quality = sections.quality(run)
     return {
         "origin": origin(run),
@@ -189,6 +184,15 @@ def _made(run: SoundRun, rows: Tables, patient_images: bool) -> Row:
         "with_reals": any(pair["real"] for group in pairs for pair in group["pairs"]),
         "privacy": bool(pairs) or bool(quality and quality["audit"]),
     }
+
+
+def _closest(run: SoundRun, name: str, title: str, patient_images: bool) -> Iterator[Row]:
+    """The closest pairs of all candidates of a class and, where they are others, of those that were kept."""
+    every, kept = (closest(run, name, kept=kept, patient_images=patient_images) for kept in (False, True))
+    if every:
+        yield {"title": f"{title}, of all candidates", "pairs": [_pair(one) for one in every]}
+    if kept and [one.number for one in kept] != [one.number for one in every]:
+        yield {"title": f"{title}, of those that the band kept", "pairs": [_pair(one) for one in kept]}
 
 
 def _pair(one: Close) -> Row:
