@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from healthgan.executors import LOSSES, Job, Report, Result, Step, Together, do, run_jobs
+from healthgan.executors import LOSSES, Job, Report, Result, Step, Together, do, ready, run_jobs
 
 
 def work(context: Path, job: Job, report: Report) -> Result:
@@ -151,6 +151,16 @@ def test_no_more_than_so_many_come_together_and_one_lot_after_the_other(tmp_path
     records = list(run_jobs(jobs, set(), work, tmp_path, 3, ignore, Together("fit", work_many, most=2)))
     assert (tmp_path / "log").read_text().splitlines() == ["together f0 f1", "together f2 f3", "together f4"]
     assert [record["key"] for record in records] == ["f0", "f1", "f2", "f3", "f4"]
+
+
+def test_lots_share_what_is_left_evenly_and_wait_for_a_place() -> None:
+    fits = [job(f"f{number}", kind="fit") for number in range(5)]
+    two = Together("fit", work_many, most=4, lots=2)
+    assert ready(fits, set(), [], two) == [fits[:3], fits[3:]]
+    assert ready(fits, set(), [[job("g", kind="fit")]], two) == [fits[:4]]
+    assert ready(fits, set(), [[job("g", kind="fit")], [job("h", kind="fit")]], two) == []
+    assert ready(fits[:1], set(), [], two) == [fits[:1]]
+    assert ready([*fits, job("i", "a", kind="fit")], set(), [], two) == []
 
 
 def test_one_that_fails_among_others_leaves_their_records(tmp_path) -> None:

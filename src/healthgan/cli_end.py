@@ -184,6 +184,10 @@ def _is_the_machines(error: Exception) -> bool:
 def _in_short(error: Exception) -> str:
     from concurrent.futures.process import BrokenProcessPool
 
+    from healthgan.cluster.driver import LostError
+
+    if isinstance(error, LostError):
+        return str(error)
     if isinstance(error, BrokenProcessPool):
         return (
             "A worker process was ended from outside; systems do that where memory runs out. Take fewer --jobs; the same "

@@ -183,7 +183,7 @@ def run(
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "seed": study.request.seed,
             "device": device,
-            "workers": threads if nodes is None else workers,
+            "workers": threads if nodes is None else workers or int(nodes.cpus),
             "cluster": None if nodes is None else nodes.facts(),
             "code": code_digest(),
             **environment(),

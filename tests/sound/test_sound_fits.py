@@ -116,7 +116,7 @@ def test_an_arm_without_images_is_skipped_and_a_diverged_one_is_told(
         if arm == "noise":
             raise fits.NothingKeptError("3 synthetic rare images passed the filter; 10 are needed")
         if arm == "copies":
-            settings = fits.training_settings(study.protocol)
+            settings = context.settings
             settings = type(settings)(**{**vars(settings), "learning_rate": 1e30})
         return make(arm, materials, settings, seed)
 

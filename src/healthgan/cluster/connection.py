@@ -2,22 +2,23 @@
 
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from healthgan.cluster.scratch import new_name, private
 from healthgan.errors import InputError
 
 LOCAL = "local"
 """The address that means: a cluster of this machine alone."""
-LOOPBACK = "127.0.0.1"
+LONGEST = 39
+"""Characters of Ray's folder: the names of its sockets, 64 longer, have room for 103 on every system."""
 REACH_SECONDS = 10.0
 """An address that does not answer in this time can't be reached."""
 STORE_SHARE, STORE_LEAST, STORE_MOST = 0.2, 2**27, 2**31
@@ -68,12 +69,17 @@ def connected(address: str, workers: int | None) -> Iterator[Cluster]:
     Raises:
         InputError: Ray is not installed, or the address can't be used.
     """
+    if address != LOCAL:
+        _reach(address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray
     except ImportError:
         raise InputError("--cluster needs Ray. Install it with pip install 'healthgan[cluster]'.") from None
-    with _started(address, workers):
+    with (
+        redirect_stdout(sys.stderr),
+        _started(address, workers),
+    ):  # Ray tells of lost workers where results belong
         try:
             alive = [node for node in ray.nodes() if node["Alive"]]
             total = ray.cluster_resources()
@@ -90,21 +96,23 @@ def _started(address: str, workers: int | None) -> Iterator[None]:
             _join(address)
         yield
         return
-    folder = tempfile.mkdtemp(prefix="healthgan-ray-")
-    try:
+    folder = new_name("hg-ray-")
+    if len(str(folder)) > LONGEST:
+        raise InputError(
+            f"Ray can't keep its files in '{folder.parent}': the name is too long for its sockets. Set TMPDIR=/tmp."
+        )
+    with private(folder):
         with _signals_kept():
-            _start_here(Path(folder), workers)
+            _start_here(folder, workers)
         yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start_here(folder: Path, workers: int | None) -> None:
-    """A cluster that only this machine can reach, and only with a token that this process makes."""
+    """A cluster of this machine; whoever reaches its ports needs a token that only this user's processes know."""
     import ray
 
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ.setdefault("RAY_worker_niceness", "0")  # workers have the rank of this process, as without Ray
     ray.init(
         LOCAL,
         num_cpus=workers,
@@ -112,7 +120,6 @@ def _start_here(folder: Path, workers: int | None) -> None:
         object_store_memory=store_bytes(),
         log_to_driver=False,
         logging_level="error",
-        _node_ip_address=LOOPBACK,
         _temp_dir=str(folder),
     )
 
@@ -123,9 +130,8 @@ def store_bytes() -> int:
     return int(min(max(STORE_SHARE * memory, STORE_LEAST), STORE_MOST))
 
 
-def _join(address: str) -> None:
-    import ray
-
+def _reach(address: str) -> None:
+    """Make sure that something answers there: Ray would try for long and then end the process."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(
@@ -138,13 +144,19 @@ def _join(address: str) -> None:
             f"The cluster at '{address}' can't be reached: {error}. Start its head with "
             f"'ray start --head --port={port}', or check the address."
         ) from None
+
+
+def _join(address: str) -> None:
+    import ray
+
     try:
         ray.init(address, log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(
-            f"This machine can't work with the cluster at '{address}': {reason} Let it join with "
-            f"'ray start --address={address} --num-cpus=0', with the Python and Ray of the other nodes."
+            f"This machine can't work with the cluster at '{address}': {reason}. It must have joined ('ray start "
+            f"--address={address} --num-cpus=0') with the other nodes' versions of Python and Ray and, where they "
+            "set RAY_AUTH_MODE=token, their token."
         ) from None
 
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from healthgan.cluster.node import (
     CHECKPOINTS,
+    Alive,
     Ended,
     Given,
     HasFolder,
@@ -17,14 +18,11 @@ from healthgan.cluster.node import (
     put_bytes,
     versions,
 )
-from healthgan.executors import Job, Report, Result, Step, Together, Work, ready, whole
+from healthgan.cluster.pace import Pace
+from healthgan.executors import LOSSES, SILENT, Job, Report, Result, Step, Together, Work, ready, whole
 from healthgan.files import sha256
 from healthgan.run import RunFolder
 
-LOSSES = 5
-"""A job that was lost so often, with its worker or its node, ends the study."""
-LOOK_SECONDS, TELL_SECONDS = 5.0, 60.0
-"""How often the nodes are counted, and how often it is told how things go."""
 SHARED_GPU = 0.25
 """What a job takes of a GPU that it does not need for itself."""
 
@@ -58,6 +56,8 @@ class _Going:
     words: Any
     lost: int = 0
     checkpoints: set[str] = field(default_factory=set)
+    heard: float | None = None
+    """By ``time.monotonic``; None while they wait for a place."""
 
 
 def run_on_cluster(
@@ -71,6 +71,7 @@ def run_on_cluster(
     gpus: GpuNeeds = GpuNeeds(),
     outside: tuple[Path, ...] = (),
     notice: Callable[[str], None] = lambda _: None,
+    silent: float = SILENT,
 ) -> Iterator[Result]:
     """Run the jobs that are not done on the cluster that this process is part of (``connection.connected``).
 
@@ -89,14 +90,15 @@ def run_on_cluster(
         gpus: what jobs take of them.
         outside: files of the user's that jobs read.
         notice: called with what the user should know of the cluster.
+        silent: seconds without a sign of life after which a job at work counts as lost.
 
     Raises:
-        LostError: a job was lost ``LOSSES`` times.
+        LostError: a job was lost ``executors.LOSSES`` times without a checkpoint in between.
     """
     waiting = [job for job in jobs if job.key not in done]
     if not waiting:
         return
-    driver = _Driver(jobs, work, context, together, gpus, outside, notice)
+    driver = _Driver(jobs, work, context, together, gpus, outside, notice, silent)
     finished, going = set(done), driver.going
     try:
         while waiting or going:
@@ -130,22 +132,26 @@ class _Driver:
         gpus: GpuNeeds,
         outside: tuple[Path, ...],
         notice: Callable[[str], None],
+        silent: float,
     ) -> None:
         import ray
 
         self.going: list[_Going] = []
         self._ray = ray
         self._folder: RunFolder = context.folder
-        self._together, self._gpus, self._notice = together, gpus, notice
+        self._together, self._gpus, self._notice, self._silent = together, gpus, notice, silent
         self._task = ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")(do_on_node)
         many = None if together is None else together.work
-        self._given = ray.put(Given(work, many, context, versions()))
+        elsewhere: Any = replace(
+            cast("Any", context), folder=RunFolder(Path())
+        )  # each node puts its own in its place
+        self._given = ray.put(Given(work, many, elsewhere, versions()))
         self._needed = _all_needs(jobs)
         self._files = {record["key"]: list(record.get("artifacts", {})) for record in self._folder.records()}
         self._held: dict[str, Any] = {str(path): ray.put(get_bytes(path)) for path in outside}
         self._outside = tuple(self._held)
         self._unfinished = set(_checkpoints(self._folder))
-        self.pace = _Pace(ray, notice)
+        self.pace = Pace(ray, notice)
 
     def hand_out(self, jobs: list[Job], lost: int = 0, checkpoints: frozenset[str] = frozenset()) -> None:
         """Give jobs to the cluster, with the artefacts of all that they rest on and the checkpoints they may go on from."""
@@ -156,7 +162,7 @@ class _Driver:
         kind = jobs[0].kind
         joined = self._together is not None and kind == self._together.kind
         words = self._task.options(num_gpus=self._gpus.of(kind), name=jobs[0].key).remote(
-            self._given.hex(), [self._given], jobs, held, joined
+            self._given.hex(), [self._given], jobs, held, joined, self._silent / 20
         )
         self.going.append(_Going(jobs, words, lost, set(checkpoints)))
 
@@ -170,11 +176,18 @@ class _Driver:
         for words in spoke:
             lot = by_words[id(words)]
             try:
-                yield lot, ray.get(next(words))
+                word = ray.get(next(words))
+                lot.heard = time.monotonic()
+                if not isinstance(word, Alive):
+                    yield lot, word
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
             except (StopIteration, ray.exceptions.RayError) as error:
                 self._lose(lot, error)
+        for lot in list(self.going):
+            if lot.heard is not None and time.monotonic() - lot.heard > self._silent:
+                ray.cancel(lot.words, force=True)
+                self._lose(lot, TimeoutError("it gave no sign of life"))
 
     def _lose(self, lot: _Going, error: Exception) -> None:
         key, lost = lot.jobs[0].key, lot.lost + 1
@@ -194,6 +207,7 @@ class _Driver:
             put_bytes(self._folder.artifact(name), content)
             self._held.pop(name, None)
         lot.checkpoints |= set(word.files)
+        lot.lost = 0
 
     def take(self, lot: _Going, word: Ended) -> bool:
         """Write the artefacts of ended jobs into the run folder; False where they came damaged and are to be made again."""
@@ -228,59 +242,6 @@ class _Driver:
         if name not in self._held:
             self._held[name] = self._ray.put(get_bytes(self._folder.artifact(name)))
         return self._held[name]
-
-
-class _Pace:
-    """Nodes and throughput, for the user."""
-
-    def __init__(self, ray: Any, notice: Callable[[str], None]) -> None:  # noqa: ANN401 # the module
-        self._ray, self._notice = ray, notice
-        self._started = self._looked = self._told = time.monotonic()
-        self._ended: dict[str, int] = {}
-        self._alive = self._nodes()
-
-    def ended(self, node: str, jobs: int) -> None:
-        """Count jobs that ended on a node."""
-        self._ended[node] = self._ended.get(node, 0) + jobs
-
-    def tell(self) -> None:
-        """Look at the nodes and say what has changed, or how things go."""
-        now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
-            return
-        self._looked, alive = now, self._nodes()
-        for name in self._alive - alive:
-            self._notice(f"node {name[0]} is gone; {_count(len(alive), 'node')} left")
-        for name in alive - self._alive:
-            self._notice(f"node {name[0]} has joined; {_count(len(alive), 'node')}")
-        self._alive = alive
-        if now - self._told >= TELL_SECONDS:
-            self._told = now
-            self._notice(self.summary())
-
-    def summary(self) -> str:
-        """Nodes, processors at work, jobs a minute."""
-        total, free = self._ray.cluster_resources(), self._ray.available_resources()
-        minutes = (time.monotonic() - self._started) / 60
-        busy = [
-            f"{total[name] - free.get(name, 0.0):g} of {total[name]:g} {name}s busy"
-            for name in ("CPU", "GPU")
-            if name in total
-        ]
-        jobs = sum(self._ended.values())
-        each = ", ".join(f"{node} {count}" for node, count in sorted(self._ended.items()))
-        return (
-            f"{_count(len(self._alive), 'node')}, {', '.join(busy)}; {_count(jobs, 'job')} done ({each}), "
-            f"{jobs / minutes:.1f} a minute"
-        )
-
-    def _nodes(self) -> set[tuple[str, str]]:
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        return {(node["NodeManagerAddress"], node["NodeID"]) for node in nodes}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _all_needs(jobs: list[Job]) -> dict[str, set[str]]:

@@ -1,23 +1,20 @@
 """What runs on a node of a cluster: jobs in a private folder there, whose files travel as bytes."""
 
-import atexit
 import platform
-import shutil
-import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from healthgan.cluster.scratch import new_name, private
 from healthgan.errors import InputError
 from healthgan.executors import Job, Result, Step, Work, WorkMany, do, keep_freed_memory
 from healthgan.files import write_atomically
@@ -30,8 +27,8 @@ SPEAK_SECONDS = 0.5
 """At most so often a running job tells how far it is."""
 CHECKPOINTS = "*.checkpoint.*"
 """Files of the run folder that no record names: what an unfinished job goes on from."""
-_PREFIX, _LOCK = "healthgan-node-", ".lock"
-_LEFT_SECONDS = 60.0
+PREFIX = "healthgan-node-"
+"""Of the folders in which jobs read and write on a node."""
 
 
 class HasFolder(Protocol):
@@ -67,6 +64,11 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A sign that a job is at work."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """The end of one job, or of several that were done in one go.
 
@@ -83,7 +85,7 @@ class Ended:
     node: str
 
 
-Message = Step | Kept | Ended
+Message = Alive | Step | Kept | Ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +119,20 @@ class NodeFolder(RunFolder):
                     found[name] = (when, get_bytes(path))
         return found
 
-    def clear(self) -> None:
-        """Remove everything, so that nothing of a study stays longer than a job."""
-        self.offered.clear()
-        self.fetched.clear()
-        for name in ("artifacts", "outside"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+    @contextmanager
+    def open(self, offered: Mapping[str, Callable[[], Bytes]]) -> Iterator[None]:
+        """A private folder for as long as a job runs; nothing of a study stays longer.
+
+        Args:
+            offered: the driver's files for the job.
+        """
+        self.offered.update(offered)
+        try:
+            with private(self.path):
+                yield
+        finally:
+            self.offered.clear()
+            self.fetched.clear()
 
     def _here(self, name: str, path: Path) -> Path:
         if name in self.offered and name not in self.fetched:
@@ -171,7 +181,7 @@ class _Working(threading.Thread):
 
 
 def do_on_node(
-    token: str, given: list[Any], jobs: list[Job], files: dict[str, Any], joined: bool
+    token: str, given: list[Any], jobs: list[Job], files: dict[str, Any], joined: bool, sign_seconds: float
 ) -> Iterator[Message]:
     """Do one job, or several in one go, and tell how far it is, what it keeps, and what came out.
 
@@ -181,6 +191,7 @@ def do_on_node(
         jobs: one, or those that are done in one go.
         files: references to the bytes of what the driver holds ready for them, by name.
         joined: whether they are done in one go.
+        sign_seconds: a sign of life is given this often.
 
     Raises:
         InputError: this node has other versions than the driver.
@@ -190,25 +201,26 @@ def do_on_node(
 
     here = _process(token, given)
     folder: NodeFolder = here.context.folder
-    folder.offered.update({name: partial(ray.get, reference) for name, reference in files.items()})
-    working = _Working(here, jobs, joined)
-    working.start()
-    try:
-        yield from _heard(working, folder)
+    with folder.open({name: partial(ray.get, reference) for name, reference in files.items()}):
+        working = _Working(here, jobs, joined)
+        working.start()
+        yield from _heard(working, folder, sign_seconds)
         if working.error is not None:
             raise working.error
         records = [result for result in working.results if isinstance(result, dict)]
         names = [name for record in records for name in record["artifacts"]]
         content = {name: get_bytes(folder.artifact(name)) for name in names}
         yield Ended(working.results, content, frozenset(folder.fetched), ray.util.get_node_ip_address())
-    finally:
-        folder.clear()
 
 
-def _heard(working: _Working, folder: NodeFolder) -> Iterator[Step | Kept]:
+def _heard(working: _Working, folder: NodeFolder, sign_seconds: float) -> Iterator[Alive | Step | Kept]:
     """The latest step and new checkpoints, now and then, until the work has ended."""
     seen: dict[str, int] = {}
+    said = -sign_seconds
     while working.is_alive():
+        if time.monotonic() - said >= sign_seconds:
+            said = time.monotonic()
+            yield Alive()
         working.join(SPEAK_SECONDS)
         step, working.latest = working.latest, None
         if step is not None:
@@ -229,7 +241,7 @@ def _process(token: str, given: list[Any]) -> Given:
     _check_versions(found.versions)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     keep_freed_memory()
-    context = replace(found.context, folder=NodeFolder(_scratch()))
+    context = replace(found.context, folder=NodeFolder(new_name(PREFIX)))
     _current = token, replace(found, context=context)
     return _current[1]
 
@@ -245,26 +257,4 @@ def _check_versions(driver: Mapping[str, str]) -> None:
         )
 
 
-def _scratch() -> Path:
-    """A private folder of this process; those of processes that were killed are removed first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        _remove_if_left(left)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    lock = FileLock(folder / _LOCK)
-    lock.acquire()  # let go by the system when this process ends, however it does
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _locks.append(lock)
-    return folder
-
-
-def _remove_if_left(folder: Path) -> None:
-    try:
-        if time.time() - folder.stat().st_mtime > _LEFT_SECONDS:
-            with FileLock(folder / _LOCK, timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
-    except (OSError, Timeout):  # at work, or another user's
-        return
-
-
 _current: tuple[str, Given] | None = None
-_locks: list[FileLock] = []

@@ -1,6 +1,6 @@
 """What the jobs of a sound study read: its cells' images, what arms are made of, where artefacts lie."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +39,14 @@ class SoundContext:
     def seed(self) -> int:
         """The study's seed."""
         return self.study.request.seed
+
+    @property
+    def settings(self) -> Settings:
+        """How every classifier is trained, with initial weights where this process has them."""
+        settings = training_settings(self.protocol)
+        if settings.weights is None:
+            return settings
+        return replace(settings, weights=self.folder.outside(settings.weights))
 
 
 def materials_of(context: SoundContext, cell: str, arm: str, generator: int | None) -> Materials:

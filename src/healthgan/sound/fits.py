@@ -15,7 +15,7 @@ from healthgan.classifiers.train import Trained, train
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.images import Split
 from healthgan.jobs import save_npz, seed_for
-from healthgan.sound.context import SoundContext, materials_of, task_of, training_settings
+from healthgan.sound.context import SoundContext, materials_of, task_of
 from healthgan.sound.plan import ONWARD
 
 HELD_OUT: tuple[Split, ...] = ("val", "test")
@@ -96,7 +96,7 @@ def _judged_together(
 def _training(context: SoundContext, job: Job) -> Training:
     """The recipe of a fit with its images."""
     cell, arm, number = (job.parameters[name] for name in ("cell", "arm", "generator"))
-    settings, seed = training_settings(context.protocol), seed_for(context.seed, job.key)
+    settings, seed = context.settings, seed_for(context.seed, job.key)
     if cell != ONWARD:
         return make_training(arm, materials_of(context, cell, arm, number), settings, seed)
     second = task_of(context, ONWARD)

@@ -1,0 +1,181 @@
+"""Nodes of a real Ray cluster as processes of this machine, to be killed one by one or whole, and jobs for them."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from healthgan.errors import InputError
+from healthgan.executors import Job, Report, Result, Step
+from healthgan.run import RunFolder
+
+STORE_BYTES = 100 * 2**20
+SECONDS = 240
+"""Within which a node is there, or gone; an idle machine takes 5."""
+
+
+@dataclass
+class Node:
+    """One ``ray start``; all its processes are in one session."""
+
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """All its processes at once, as when a machine loses power."""
+        for pid, session, _ in processes():
+            if session == self.process.pid:
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def works_on(self, key: str) -> int | None:
+        """The process of this node that does a job; Ray names it after the job."""
+        found = [
+            pid for pid, session, name in processes() if session == self.process.pid and name == f"ray::{key}"
+        ]
+        return found[0] if found else None
+
+
+def processes() -> Iterator[tuple[int, int, str]]:
+    """Process, session and command line of all processes that are alive."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, _, session = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+                name = (entry / "cmdline").read_text().replace("\0", " ").strip()
+            except OSError:
+                continue
+            if state != "Z":
+                yield int(entry.name), int(session), name
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node runs.
+
+    Attributes:
+        address: of the node.
+        enter: a command that runs another one there.
+        cpus: that it has to give.
+        gpus: that it claims to have.
+    """
+
+    address: str = "127.0.0.1"
+    enter: tuple[str, ...] = ()
+    cpus: int = 1
+    gpus: int = 0
+
+
+@contextmanager
+def nodes(folder: Path, head: Place = Place(), second: Place = Place()) -> Iterator[tuple[str, Node, Node]]:
+    """A head and a second node, apart from any other Ray cluster: the head's address, and both.
+
+    Args:
+        folder: for Ray's files; a short name, as sockets lie below it.
+        head: where the head runs; this process must be there too.
+        second: where the other node runs.
+    """
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    started = [
+        _start(folder, head, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+    ]
+    try:
+        _wait_for(head.address, port)
+        started.append(_start(folder, second, f"--address={head.address}:{port}"))
+        yield f"{head.address}:{port}", started[0], started[1]
+    finally:
+        for node in reversed(started):
+            node.kill()
+
+
+def _start(folder: Path, place: Place, *arguments: str) -> Node:
+    command = [*place.enter, sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
+    if place.enter:
+        command.append(f"--node-ip-address={place.address}")
+    command += [f"--num-cpus={place.cpus}", f"--num-gpus={place.gpus}"]
+    command += [f"--object-store-memory={STORE_BYTES}", "--disable-usage-stats", "--block"]
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parent),  # where nodes find the jobs of tests
+        "RAY_worker_niceness": "0",  # not behind all other work of this machine
+    }
+    with (folder / "nodes.log").open("ab") as log:
+        return Node(
+            subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment,
+                preexec_fn=_end_with_parent,
+            )
+        )
+
+
+def _end_with_parent() -> None:
+    """Ask for SIGTERM, on which ``ray start --block`` ends its node, when the tests are killed."""
+    set_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
+
+
+def _wait_for(address: str, port: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            socket.create_connection((address, port), 1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "the head of the cluster does not answer"
+            time.sleep(0.1)
+        else:
+            return
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    folder: RunFolder
+    images: NDArray[np.uint8]
+    outside: Path
+
+
+def work(context: Context, job: Job, report: Report) -> Result:
+    """Write what the job is told into an artefact, after those of the jobs that it needs."""
+    told = job.parameters
+    before = b"".join(context.folder.artifact(f"out/{key}").read_bytes() for key in told.get("reads", ()))
+    if told.get("outside"):
+        before += context.folder.outside(context.outside).read_bytes()
+    state = context.folder.artifact(f"out/{job.key}.checkpoint.bin")
+    start = int(state.read_text()) if state.exists() else 0
+    state.parent.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    for number in range(start, told.get("steps", 1)):
+        time.sleep(told.get("seconds", 0.0))
+        report(Step(job.key, number + 1, told.get("steps", 1), {}))
+        if told.get("keeps"):
+            state.write_text(str(number + 1))
+    if job.kind == "fail":
+        raise InputError("this job fails")
+    if job.kind == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    state.unlink(missing_ok=True)
+    context.folder.artifact(f"out/{job.key}").write_bytes(before + job.key.encode())
+    return {
+        "went_on_from": start,
+        "images": int(context.images.sum()),
+        "time_span": [started, time.time()],
+        "time_writeable": context.images.flags.writeable,
+        "artifacts": context.folder.hashes([f"out/{job.key}"]),
+    }
+
+
+def job(key: str, *needs: str, kind: str = "work", **parameters: object) -> Job:
+    return Job(key, kind, parameters, needs)
