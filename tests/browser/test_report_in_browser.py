@@ -20,8 +20,8 @@ HOSTILE = [
 ]
 COLUMNS = {"sex": ["f", "m"] * 160, HOSTILE[0]: [HOSTILE[1]] * 160 + [HOSTILE[4]] * 160}
 
-NEW_PAGE_MS = 2000
-"""Within which a page has to stand, by the browser's own clock."""
+MAIN_THREAD_SECONDS = 2.0
+"""Within which a page has to stand: of the browser's work, which does not depend on what else the machine does."""
 
 
 @pytest.fixture(scope="session")
@@ -73,8 +73,11 @@ def test_a_page_stands_at_once_with_the_answer_on_top(reader, report) -> None:
     page = reader.open(report)
     assert page.locator(".verdict .word").bounding_box()["y"] < 450
     assert page.locator(".verdict .next").is_visible()
-    took = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    assert 0 < took < NEW_PAGE_MS
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.reload()
+    found = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    assert 0 < found["TaskDuration"] < MAIN_THREAD_SECONDS
 
 
 @pytest.mark.parametrize("width", [400, 800, 1400])

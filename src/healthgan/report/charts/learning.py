@@ -86,6 +86,13 @@ def _worths(frame: Frame, found: LearningCurve) -> Markup:
             tip_of = f"{end:.2f},{y:.2f} {end - 8:.2f},{y - 4:.2f} {end - 8:.2f},{y + 4:.2f}"
             parts.append(element("polygon", points=tip_of, fill="var(--ink)"))
             parts.append(
-                text((start + end) / 2, y - 7, f"worth {rate.more:.0f} more", anchor="middle", size=SMALL)
+                text(
+                    (start + end) / 2,
+                    y - 8,
+                    f"worth {rate.more:.0f} more",
+                    anchor="middle",
+                    size=SMALL,
+                    clear=True,
+                )
             )
     return Markup().join(parts)
