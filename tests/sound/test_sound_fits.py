@@ -139,8 +139,9 @@ def test_a_study_that_trains_together_stops_and_goes_on(
     study = prepared(monkeypatch, small("real", "smote"))
     monkeypatch.setattr(studies, "TOGETHER_ON", {"cpu"})
 
-    def run(out: Path, on_record: Any) -> None:
-        studies.run(study, out, device="cpu", workers=1, report=lambda _: None, on_record=on_record)
+    def run(out: Path, on_record: Any, on_found: Any = lambda _: None) -> None:
+        told = {"report": lambda _: None, "on_record": on_record, "on_found": on_found}
+        studies.run(study, out, device="cpu", workers=1, **told)
 
     def stop(record: dict[str, Any]) -> None:
         seen.append(record["key"])
@@ -168,6 +169,11 @@ def test_a_study_that_trains_together_stops_and_goes_on(
     ]
     assert plain[0] == plain[1]
     told: list[str] = []
-    run(tmp_path / "stopped", lambda record: told.append(record["key"]))
-    assert sorted(told) == sorted(keys)
+    found: list[str] = []
+    run(
+        tmp_path / "stopped",
+        lambda record: told.append(record["key"]),
+        lambda records: found.extend(record["key"] for record in records),
+    )
+    assert (told, sorted(found)) == ([], sorted(keys))
     assert RunFolder(tmp_path / "stopped").records() == after
