@@ -65,7 +65,10 @@ _QUOTED = re.compile(
 
 def told(outcome: Outcome) -> str:
     """The message as the table has it."""
-    return _QUOTED.sub(r"\1 (…)", outcome.err.removeprefix("Error: ").strip())
+    here = re.sub(
+        rf"{re.escape(tempfile.gettempdir())}/\w+/", "", outcome.err.removeprefix("Error: ").strip()
+    )
+    return _QUOTED.sub(r"\1 (…)", here)
 
 
 def row(case: Case, outcome: Outcome) -> str:

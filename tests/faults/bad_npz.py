@@ -170,6 +170,10 @@ MAKERS: dict[str, tuple[Make, str]] = {
         r"'train_images' is not a NumPy array",
     ),
     "nested header": (member(raw_header("-" * 9000 + "1")), r"'train_images' is not a NumPy array"),
+    "half a header of Python 2": (
+        member(raw_header("{'descr': '|u1', 'fortran_order': False, 'shape': (4L,")),
+        r"'train_images' is not a NumPy array",
+    ),
     "endless header": (
         member(b"\x93NUMPY\2\0\xff\xff\xff\xff" + b" " * 99),
         r"'train_images' is not a NumPy array",

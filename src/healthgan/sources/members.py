@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -24,6 +25,16 @@ SMALL, MAX_RATIO = 64 * 2**20, 200
 """An array of more bytes than ``SMALL`` that is packed smaller than by this ratio is no array of images."""
 MAX_HEADER = 10_000
 """Bytes of an array's header, as NumPy's own limit."""
+
+_HEADER_ERRORS = (
+    ValueError,
+    MemoryError,  # brackets without end
+    RecursionError,
+    OverflowError,
+    TypeError,
+    SyntaxError,  # of what NumPy takes for a header of Python 2
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +159,7 @@ def _described(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.Zip
             version = npy.read_magic(header)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(header)
-    except (ValueError, MemoryError, RecursionError) as error:  # the latter two: brackets without end
+    except _HEADER_ERRORS as error:
         reason = str(error) if isinstance(error, ValueError) else "its header cannot be parsed"
         raise InputError(
             f"{where} is not a NumPy array ({reason.splitlines()[0][:200]}). Write the file with numpy.savez."
