@@ -2,6 +2,7 @@
 # make test   every check: what CI runs
 # make check  the fast part: format, lint, types, quick tests
 # make bench  the benchmarks
+# make docs   the documentation as a site, build/site/index.html
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -12,7 +13,7 @@ TWO = -n 2 --dist loadfile --no-loadscope-reorder
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test check bench browser clean
+.PHONY: demo test check bench docs browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/healthgan study phantom --protocol quick --out runs/demo
@@ -38,6 +39,10 @@ bench: $(VENV)/.test-installed
 	$(BIN)/python benchmarks/band.py
 	$(BIN)/python benchmarks/copies.py
 
+docs: $(VENV)/.docs-installed
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Documentation: build/site/index.html"
+
 # The pinned PyTorch comes first and alone: whatever else asks for torch then finds it there.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +52,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.test-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	touch $@
 
 browser:
