@@ -38,9 +38,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     yield f"```text\n{usage}\n```"
     rows = [_row(param) for param in command.params]
     if rows:
-        yield "\n".join(
-            ["| argument or option | value | default | what it does |", "|---|---|---|---|", *rows]
-        )
+        yield "\n".join(["| | |", "|---|---|", *rows])
     for each, found in below.items():
         yield from _command(f"{name} {each}", found)
 
@@ -50,7 +48,9 @@ def _row(param: Any) -> str:
         names = f"`{param.name.upper()}`"
     else:
         names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
-    cells = (names, _values(param), _default(param), " ".join((getattr(param, "help", None) or "").split()))
+    facts = "; ".join(part for part in (_values(param), _default(param)) if part)
+    text = " ".join((param.help or "").split())
+    cells = (names, f"{text} *({facts})*" if facts else text)
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
@@ -70,12 +70,12 @@ def _values(param: Any) -> str:
 
 def _default(param: Any) -> str:
     if param.required:
-        return "**required**"
+        return "required"
     value = _plain(param.default)
     if getattr(param, "secondary_opts", None) and isinstance(value, bool):
-        return f"`{(param.opts if value else param.secondary_opts)[0]}`"
+        return f"default `{(param.opts if value else param.secondary_opts)[0]}`"
     shown = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return f"`{value}`" if shown else ""
+    return f"default `{value}`" if shown else ""
 
 
 def _plain(value: Any) -> Any:

@@ -22,8 +22,8 @@ def test_reference_names_what_there_is() -> None:
     cli, python = cli_page(), python_page()
     for command in ("study", "report", "train", "sample", "likeness", "audit", "data list", "data fetch"):
         assert f"\n## healthgan {command}\n" in cli
-    assert "| `--rare-count` | whole number, 3 or more |" in cli
-    assert "| `--device` | auto, cpu, cuda | `auto` |" in cli
+    assert "| `--rare-count` | Keep this many rare training images. *(whole number, 3 or more)* |" in cli
+    assert "*(auto, cpu, cuda; default `auto`)*" in cli
     for name in set(healthgan.__all__) - {"__version__"}:
         assert f"\n## healthgan.{name}\n" in python
 
