@@ -136,7 +136,14 @@ FILES: dict[str, tuple[Make, str]] = {
     "a spread of NaN": (changed(("build", "spread"), float("nan")), r"out of range"),
     "a mean without end": (changed(("build", "mean"), float("inf")), r"out of range"),
     "a width of 10^9": (changed(("build", "settings", "width"), 10**9), r"out of range"),
-    "a network of gigabytes": (changed(("build", "settings", "width"), 512), r"does not hold the weights"),
+    "the largest network, without its weights": (
+        written(
+            lambda described, _: described["build"].update(
+                settings={**described["build"]["settings"], "width": 512}, size=[224, 224], channels=3
+            )
+        ),
+        r"does not hold the weights",
+    ),
     "images of 10^6 pixels": (changed(("build", "size"), [10**6, 28]), r"out of range"),
     "a number without end": (changed(("build", "mean"), 10**400), r"says wrongly how"),
     "steps of words": (changed(("build", "settings", "steps"), "many"), r"steps is 'many'"),

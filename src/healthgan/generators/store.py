@@ -98,8 +98,7 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
         with safe_open(path, "pt") as file:
             described = _described(path, file.metadata())
             _check_facts(path, described["facts"])
-            with torch.device("meta"):  # shapes alone: no memory is taken for weights that may not be there
-                network, generator = _build(path, described["build"])
+            network, generator = _build(path, described["build"])
             _check_tensors(path, network, file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
@@ -109,7 +108,7 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
     except (OSError, SafetensorError) as error:
         raise InputError(_unreadable(path, error)) from None
     _check_values(path, described, tensors)
-    network.to_empty(device="cpu").load_state_dict(tensors)
+    network.load_state_dict(tensors)
     network.to(device).eval()
     generator.device = device
     return Stored(generator, described["facts"])
