@@ -61,7 +61,7 @@ $(VENV)/.docs-installed: $(VENV)/.installed
 browser:
 	@for name in $(BROWSERS); do if command -v $$name >/dev/null; then exit 0; fi; done; \
 	if command -v apt-get >/dev/null; then $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
-	apt-get install -qq -y --no-install-recommends chromium >/dev/null && exit 0; fi; \
+	apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null && exit 0; fi; \
 	echo "No Chromium: the report is not tested in a browser. Install the package 'chromium' to do so."
 
 clean:
