@@ -13,9 +13,9 @@ from healthgan.errors import InputError
 Record = dict[str, Any]
 """One finished job: ``key``, its results, ``artifacts`` (path below the folder → SHA-256), ``time_*``."""
 
-SEAL = "line_sha256"
-"""The last entry of a line: the beginning of the SHA-256 of the line up to it."""
-_SEALED = re.compile(rb'(?s)(.*), "line_sha256": "([0-9a-f]{16})"\}')
+SEAL = "time_line_sha256"
+"""The last entry of a line: the beginning of the SHA-256 of the line up to it. It covers the times, so varies as they do."""
+_SEALED = re.compile(rb'(?s)(.*), "time_line_sha256": "([0-9a-f]{16})"\}')
 MAX_BYTES = 256 * 2**20
 """Hundred thousands of records."""
 
