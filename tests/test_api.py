@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import healthgan
-from conftest import tiny_protocol
 from healthgan.errors import InputError
 from healthgan.generators import presets
 from healthgan.generators.diffusion import Settings
@@ -19,6 +18,7 @@ from healthgan.images import Collection
 from healthgan.protocol import to_toml
 from healthgan.run import RunFolder, without_times
 from healthgan.studies import plan
+from tiny import tiny_protocol
 
 NAMES = {"GANSampler", "Study", "best_match", "compare", "fit_generator", "load", "study"}
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Ended, tiny_protocol
 from healthgan import __version__
 from healthgan.protocol import to_toml
+from tiny import Ended, tiny_protocol
 
 
 def healthgan(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import tiny_protocol
 from healthgan import studies
 from healthgan.cluster.connection import Cluster, connected
 from healthgan.cluster.driver import GpuNeeds, LostError, run_on_cluster
@@ -23,6 +22,7 @@ from healthgan.executors import LOSSES, Job, Report, Result, Step
 from healthgan.protocol import to_toml
 from healthgan.run import RunFolder, without_times
 from ray_nodes import SECONDS, Context, Node, Place, job, nodes, processes, work
+from tiny import tiny_protocol
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import Ended, tiny_protocol, write_blobs
 from healthgan import studies
 from healthgan.request import Request
 from healthgan.sources import load
+from tiny import Ended, tiny_protocol, write_blobs
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from conftest import tiny_protocol, write_blobs
 from healthgan.classifiers.fit import Recipe, new_classifier
 from healthgan.executors import Job
 from healthgan.jobs import CANDIDATES, Context, do_job, save_npz
@@ -22,6 +21,7 @@ from healthgan.splits import keep_apart
 from healthgan.statistics import Arm, resample_patients
 from healthgan.statistics.comparison import compare_pairs, design_of
 from healthgan.task import Task, make_task
+from tiny import tiny_protocol, write_blobs
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

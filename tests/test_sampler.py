@@ -337,7 +337,6 @@ NOT_FOR_IMAGES = {
     # imbalanced-learn
     "check_samplers_fit": FEATURES,
     "check_samplers_preserve_dtype": "wants float32 kept: images are uint8",
-    "check_sampler_get_feature_names_out_pandas": "needs pandas, and frames have columns",
     # scikit-learn
     "check_dont_overwrite_parameters": COLUMN,
     "check_f_contiguous_array_estimator": COLUMN,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import tiny_protocol, write_blobs
 from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.protocol import load_protocol, to_toml
 from healthgan.run import RunFolder, without_times
 from healthgan.ssim import best_match
+from tiny import tiny_protocol, write_blobs
 
 DRIVER = """
 import os, signal, sys

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import betabinom
 
-from conftest import tiny_protocol, write_blobs
 from healthgan import studies
 from healthgan.errors import InputError
 from healthgan.exports import export, make_card
@@ -26,6 +25,7 @@ from healthgan.report.tables import sets_table, summary
 from healthgan.run import RunFolder, without_times
 from healthgan.sources.synthetic import SyntheticSet
 from healthgan.terminal import as_text
+from tiny import tiny_protocol, write_blobs
 
 MADE = 60
 PROTOCOL = tiny_protocol(likeness={"floors": (0.0, 0.999)}, classifier={"epochs": 1}, folds={"count": 2})

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import write_blobs
 from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet
 from healthgan.sources import load
 from healthgan.task import Task, check_rare, make_task, top_up
+from tiny import write_blobs
 
 
 def image_set(labels: np.ndarray, names: tuple[str, ...], patients: np.ndarray | None = None) -> ImageSet:

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import tiny_protocol
 from healthgan.errors import InputError
 from healthgan.executors import Step
 from healthgan.generate import sample_generator
@@ -20,6 +19,7 @@ from healthgan.likeness import Verdict
 from healthgan.protocol import to_toml
 from healthgan.run import RunFolder
 from healthgan.tracking import ACCEPTED, GRID, Tracker, each, grid, tracking
+from tiny import tiny_protocol
 
 FIDELITY = {
     "classes": {

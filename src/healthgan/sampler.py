@@ -116,11 +116,11 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         """The images, the (N,) labels, and whether those were one column a class."""
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
         labels = column_or_1d(y)
+        if np.shape(X)[:1] == labels.shape and len(np.unique(labels)) < 2:
+            raise InputError("y has one class only; at least two are needed.")
         images = _check_images(X)
         if len(labels) != len(images):
             raise InputError(f"X has {len(images)} images and y {len(labels)} labels; one each is needed.")
-        if len(np.unique(labels)) < 2:
-            raise InputError("y has one class only; at least two are needed.")
         self.image_shape_ = (*images.shape[1:3], images.shape[3] if images.ndim == 4 else 1)
         return images, labels, binarize_y
 
