@@ -102,5 +102,5 @@ def test_an_unsteady_reference_arm_is_named_and_is_not_the_hardest() -> None:
     assert found.pair(pair.arm, "reference-4").low < pair.low
     assert all(hardest(found, arm.name).reference != "reference-4" for arm in found.arms[LAYOUT.references :])
     assert pair.low > 0
-    said = verdict_sentence(Answers(found, None, (), None, None, ()))
+    said = verdict_sentence(Answers(found, None, None, (), None, None, ()))
     assert f"'{pair.arm}' is better than every reference arm but reference-4, whose trainings differ" in said
