@@ -223,6 +223,7 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
         )
         if not possible:
             raise ValueError("a value is out of range")
+        _check_size(path, size, channels, settings.width)
         generator = DiffusionGenerator(settings)
         generator.trained = Diffusion(
             network=UNet(size, channels, classes, settings.width, torch.Generator()),
@@ -239,6 +240,27 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"'{path}' says wrongly how its generator is built ({error}). {_COPY}") from None
     return generator.trained.network, generator
+
+
+def _check_size(path: Path, size: tuple[int, int], channels: int, width: int) -> None:
+    """Refuse a file too small for the weights of its network, before memory is taken for them.
+
+    Weights between two layers grow with the square of the width, so that a narrow network of the same kind tells how
+    many a wide one has at least.
+    """
+    narrow = 8
+    weights = UNet(size, channels, 1, narrow, torch.Generator()).named_parameters()
+    inner = sum(
+        value.numel()
+        for name, value in weights
+        if value.ndim == 4 and not name.startswith(("first.", "last."))
+    )
+    least, held = int(4 * inner * (width / narrow) ** 2), path.stat().st_size
+    if held < least:
+        raise InputError(
+            f"'{path}' does not hold the weights of its generator: it has {held:,} bytes, and they need {least:,} or more. "
+            f"{_COPY}"
+        )
 
 
 def _check_tensors(path: Path, network: torch.nn.Module, file: Any) -> None:  # noqa: ANN401
