@@ -87,19 +87,31 @@ def nodes(folder: Path, head: Place = Place(), second: Place = Place()) -> Itera
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
-    started = [
-        _start(folder, head, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
-    ]
+    address = f"{head.address}:{port}"
+    alone = ("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+    started = [_started(folder / "head.log", head, *alone)]
     try:
-        _wait_for(head.address, port)
-        started.append(_start(folder, second, f"--address={head.address}:{port}"))
-        yield f"{head.address}:{port}", started[0], started[1]
+        started.append(_started(folder / "second.log", second, f"--address={address}"))
+        yield address, started[0], started[1]
     finally:
         for node in reversed(started):
             node.kill()
 
 
-def _start(folder: Path, place: Place, *arguments: str) -> Node:
+def _started(log: Path, place: Place, *arguments: str) -> Node:
+    """A node that is ready; Ray gives up now and then where a machine is very busy, and is started again."""
+    for _ in range(3):
+        node = _start(log, place, *arguments)
+        deadline = time.monotonic() + SECONDS
+        while node.process.poll() is None and time.monotonic() < deadline:
+            if "Ray runtime started" in log.read_text():
+                return node
+            time.sleep(0.1)
+        node.kill()
+    raise AssertionError(log.read_text())
+
+
+def _start(log: Path, place: Place, *arguments: str) -> Node:
     command = [*place.enter, sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
     if place.enter:
         command.append(f"--node-ip-address={place.address}")
@@ -109,12 +121,12 @@ def _start(folder: Path, place: Place, *arguments: str) -> Node:
         "PYTHONPATH": str(Path(__file__).parent),  # where nodes find the jobs of tests
         "RAY_worker_niceness": "0",  # not behind all other work of this machine
     }
-    with (folder / "nodes.log").open("ab") as log:
+    with log.open("wb") as out:
         return Node(
             subprocess.Popen(
                 command,
-                stdout=log,
-                stderr=log,
+                stdout=out,
+                stderr=out,
                 start_new_session=True,
                 env=environment,
                 preexec_fn=_end_with_parent,
@@ -126,18 +138,6 @@ def _end_with_parent() -> None:
     """Ask for SIGTERM, on which ``ray start --block`` ends its node, when the tests are killed."""
     set_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
     ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
-
-
-def _wait_for(address: str, port: int) -> None:
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            socket.create_connection((address, port), 1).close()
-        except OSError:
-            assert time.monotonic() < deadline, "the head of the cluster does not answer"
-            time.sleep(0.1)
-        else:
-            return
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ class TestJobs:
                 killed.extend(found)
                 os.kill(found[0], signal.SIGKILL)
 
-        found = run(context, [job("long", steps=8, seconds=1.0, keeps=True)], report=kill_once)
+        found = run(context, [job("long", steps=8, seconds=0.7, keeps=True)], report=kill_once)
         assert killed
         assert 0 < found["long"]["went_on_from"] < 8
         assert not list(context.folder.artifact("").rglob("*.checkpoint.*"))
@@ -142,7 +142,7 @@ class TestJobs:
         told: list[str] = []
         try:
             jobs = [job("stuck", steps=4, seconds=1.0)]
-            assert run(context, jobs, report=stop_once, notice=told.append, silent=15).keys() == {"stuck"}
+            assert run(context, jobs, report=stop_once, notice=told.append, silent=8).keys() == {"stuck"}
         finally:
             os.kill(stopped[0], signal.SIGKILL)
         assert "stuck was lost (TimeoutError) and is done again" in told
