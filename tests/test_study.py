@@ -32,7 +32,9 @@ if __name__ == "__main__":
     prepared = studies.prepare(studies.Request(source, load_protocol(protocol)))
     studies.run(prepared, Path(out), device="cpu", workers=2,
               report=lambda step: happened(f"{step.key} at {step.done}"),
-              on_record=lambda record: happened(f"{record['key']} done"), checkpoint_seconds=0)
+              on_record=lambda record: happened(f"{record['key']} done"),
+              on_found=lambda records: [happened(f"{record['key']} found") for record in records],
+              checkpoint_seconds=0)
 """
 
 
@@ -158,7 +160,7 @@ def test_a_damaged_artefact_is_made_again(blobs, finished, tmp_path) -> None:
 # When the study kills itself: a job reports a step of its own, or a record was written. None of these is
 # the last thing a study does, whatever the order in which its two workers end their jobs.
 STAGES = {
-    "start": "task done",
+    "start": "task found",
     "generator": "generator/1 at 1",
     "second generator": "generator/0 done",
     "likeness": "likeness done",
