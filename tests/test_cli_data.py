@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from healthgan.cli_data import app, shown
+from healthgan.cli_data import app
 from healthgan.errors import InputError
 from healthgan.sources import medmnist
+from healthgan.terminal import shown
 
 
 def run(*arguments):
@@ -201,3 +202,24 @@ def test_real_pneumoniamnist_and_the_eight_images_in_two_splits():
         {"normal": 234, "pneumonia": 390},
     ]
     assert facts["duplicates_across"] == {"val_in_train": 8, "test_in_train": 0, "test_in_val": 0}
+
+
+def test_known_sets_as_json(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEALTHGAN_DATA", str(tmp_path))
+    found = json.loads(run("list", "--json").stdout)
+    assert found["folder"] == str(tmp_path)
+    assert found["sizes"] == [28, 64, 128, 224]
+    assert set(found["sets"]) == set(medmnist.datasets())
+    breast = found["sets"]["breastmnist"]
+    assert breast["classes"] == ["malignant", "normal, benign"]
+    assert (breast["channels"], breast["multi_label"], breast["here"]) == (1, False, [])
+    assert breast["images"] == {"train": 546, "val": 78, "test": 156}
+
+
+def test_the_path_of_a_set_as_json(tmp_path, monkeypatch):
+    monkeypatch.setattr(medmnist, "fetch", lambda name, size: tmp_path / f"{name}_{size}.npz")
+    assert json.loads(run("fetch", "breastmnist", "--size", "64", "--json").stdout) == {
+        "name": "breastmnist",
+        "size": 64,
+        "path": str(tmp_path / "breastmnist_64.npz"),
+    }

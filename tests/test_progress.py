@@ -9,7 +9,7 @@ from rich.console import Console
 
 from healthgan import progress
 from healthgan.executors import Job, Step
-from healthgan.progress import Progress, duration, stages
+from healthgan.progress import Progress, duration, stages, waiting
 
 JOBS = [Job("generator/main/0", "generator", {}), *(Job(f"fit/main/real/{n}", "fit", {}) for n in range(4))]
 EXPECTED = {"generator/main/0": 100.0} | {job.key: 1.0 for job in JOBS[1:]}
@@ -125,6 +125,19 @@ def test_parts_of_a_stage_share_a_bar() -> None:
     last = written(console).rstrip().splitlines()[-1]
     assert last.startswith("measuring: three")
     assert "2/3" in last
+
+
+def test_what_is_waited_for_is_gone_in_the_end() -> None:
+    console = terminal(80)
+    with waiting("writing the report", console):
+        time.sleep(0.5)
+    assert "writing the report" in written(console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("\x1b[1A\x1b[2K"), "the line is wiped"
+    console = pipe()
+    with waiting("writing the report", console):
+        pass
+    assert written(console) == ""
 
 
 def test_silence_where_it_is_asked_for() -> None:

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Results go to stdout, progress to stderr."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -20,6 +21,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"terminal_width": min(shutil.get_terminal_size().columns, 100)},
     rich_markup_mode=None,  # Rich's help takes three times as long
 )
 app.add_typer(data_app, name="data")

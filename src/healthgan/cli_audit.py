@@ -191,34 +191,32 @@ def describe(
 
 def _print(facts: dict[str, Any], found: "Audit") -> None:
     from healthgan.privacy.summary import rows
-    from healthgan.terminal import plain, print_tables
+    from healthgan.terminal import echo, plain, print_tables
 
     lost = facts["heldout_left_out"]
-    typer.echo(plain(f"Synthetic: {facts['synthetic']}: {found.generated} images"))
+    echo(plain(f"Synthetic: {facts['synthetic']}: {found.generated} images"))
     for title, count, patients, where in (
         ("Training", found.training, found.training_patients, facts["training_images"]),
         ("Held out", found.heldout, found.heldout_patients, facts["heldout_images"]),
     ):
         whose = "patients not known" if patients is None else f"{patients} patients"
-        typer.echo(plain(f"{title}: {where}: {count} images, {whose}"))
+        echo(plain(f"{title}: {where}: {count} images, {whose}"))
     if any(lost.values()):
-        typer.echo(
+        echo(
             f"Left out of the held-out images: {lost['patient']} of patients of an earlier split, "
             f"{lost['duplicate']} equal to an earlier image."
         )
     if facts["also_calibrates"]:
         added = found.detector.images - found.heldout
-        typer.echo(
-            plain(f"The search for copies is calibrated on these and {added} of {facts['also_calibrates']}")
-        )
+        echo(plain(f"The search for copies is calibrated on these and {added} of {facts['also_calibrates']}"))
     print_tables([audit_table(rows(found))])
     copies = [f"{p['image']} of {p['training_image']}" for p in facts["pairs"] if p["copy"]]
     if copies:
         more = f" and {len(copies) - 10} more" if len(copies) > 10 else ""
-        typer.echo(f"Copy suspects, synthetic of training image: {', '.join(copies[:10])}{more}.")
+        echo(f"Copy suspects, synthetic of training image: {', '.join(copies[:10])}{more}.")
     for note in facts["notes"]:
-        typer.echo(f"Note: {note}")
-    typer.echo(f"Conclusion: {facts['conclusion']}")
+        echo(f"Note: {note}")
+    echo(f"Conclusion: {facts['conclusion']}")
 
 
 def audit_table(rows: "list[Row]") -> "Table":

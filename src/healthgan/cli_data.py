@@ -1,6 +1,5 @@
 """The commands ``healthgan data list``, ``show`` and ``fetch``."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,13 +17,18 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_sets() -> None:
+def list_sets(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
     """The sets that can be used by name, and which of them are on this computer."""
-    from rich.console import Console
     from rich.table import Table
 
     from healthgan.sources import medmnist
+    from healthgan.terminal import echo, plain, print_json, print_tables
 
+    if as_json:
+        print_json(known_sets())
+        return
     table = Table()
     table.add_column("name", no_wrap=True)
     for title in ("classes", "images", "train", "val", "test"):
@@ -36,13 +40,11 @@ def list_sets() -> None:
         kind = "grey" if known.channels == 1 else "RGB"
         table.add_row(name, str(len(known.class_names)), kind, *counts, " ".join(here) or "–")
     table.add_row("phantom", "2", "grey", "", "", "", "simulated")
-    console = Console(highlight=False)
-    console.print(table)
+    print_tables([table])
     sizes = ", ".join(f"@{size}" for size in medmnist.SIZES)
-    console.print(
-        f"Sizes: {sizes}; {medmnist.SIZES[0]} without @. Folder: {shown(str(medmnist.data_folder()))} "
-        "(set HEALTHGAN_DATA to use another). 'healthgan data fetch NAME' downloads.",
-        soft_wrap=True,
+    echo(
+        f"Sizes: {sizes}; {medmnist.SIZES[0]} without @. Folder: {plain(str(medmnist.data_folder()))} "
+        "(set HEALTHGAN_DATA to use another). 'healthgan data fetch NAME' downloads."
     )
 
 
@@ -61,10 +63,11 @@ def show(
 ) -> None:
     """What a source holds: images a split and class, patients, duplicates inside and across splits."""
     from healthgan.sources import load
+    from healthgan.terminal import print_json
 
     facts = describe(load(source, size=size, seed=seed))
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         _print_facts(facts)
 
@@ -76,15 +79,39 @@ def fetch(
         typer.Argument(help="A MedMNIST name, such as chestmnist.", autocompletion=complete.medmnist_names),
     ],
     size: Annotated[int | None, typer.Option(help="28 (if not said), 64, 128 or 224 pixels a side.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Download a MedMNIST set unless it is here, check its md5 and print its path."""
     from healthgan.errors import InputError
     from healthgan.sources import medmnist
+    from healthgan.terminal import print_json
 
     if size is not None and "@" in name:
         raise InputError(f"'{name}' names a size and --size {size} too; give one of them.")
     found, own_size = medmnist.parse(name if size is None else f"{name}@{size}")
-    typer.echo(medmnist.fetch(found, own_size))
+    path = medmnist.fetch(found, own_size)
+    if as_json:
+        print_json({"name": found, "size": own_size, "path": str(path)})
+    else:
+        typer.echo(path)
+
+
+def known_sets() -> dict[str, Any]:
+    """What ``list`` tells, ready for JSON."""
+    from healthgan.sources import medmnist
+
+    sets = {
+        name: {
+            "classes": list(known.class_names),
+            "channels": known.channels,
+            "multi_label": known.multi_label,
+            "images": dict(known.counts),
+            "license": known.license,
+            "here": [size for size in medmnist.SIZES if medmnist.is_here(name, size)],
+        }
+        for name, known in medmnist.datasets().items()
+    }
+    return {"folder": str(medmnist.data_folder()), "sizes": list(medmnist.SIZES), "sets": sets}
 
 
 def describe(collection: "Collection") -> dict[str, Any]:
@@ -117,29 +144,21 @@ def describe(collection: "Collection") -> dict[str, Any]:
     }
 
 
-def shown(text: str) -> str:
-    """Text of the user's made safe for the terminal: no control characters, no Rich markup."""
-    from rich.markup import escape
-
-    from healthgan.sources import printable
-
-    return escape(printable(text))
-
-
 def _print_facts(facts: dict[str, Any]) -> None:
-    from rich.console import Console
+    from healthgan.terminal import echo, plain, print_tables
 
-    console = Console(highlight=False)
     height, width = facts["size"]
     kind = "grey" if facts["channels"] == 1 else "RGB"
-    console.print(f"[bold]{shown(facts['name'])}[/bold]: {height}×{width} pixels, {kind}", soft_wrap=True)
-    console.print(_table(facts))
+    echo(f"{plain(facts['name'])}: {height}×{width} pixels, {kind}")
+    print_tables([_table(facts)])
     for line in _remarks(facts):
-        console.print(line, soft_wrap=True)
+        echo(line)
 
 
 def _table(facts: dict[str, Any]) -> "Table":
     from rich.table import Table
+
+    from healthgan.terminal import shown
 
     splits = facts["splits"]
     table = Table()
@@ -157,6 +176,8 @@ def _table(facts: dict[str, Any]) -> "Table":
 
 
 def _remarks(facts: dict[str, Any]) -> list[str]:
+    from healthgan.terminal import plain
+
     lines = []
     for what, key in (("Images", "duplicates_across"), ("Patients", "patients_across")):
         for pair, count in (facts[key] or {}).items():
@@ -170,8 +191,8 @@ def _remarks(facts: dict[str, Any]) -> list[str]:
     if set(facts["splits"]) == {"train"}:
         lines.append("Not split; a study splits it itself.")
     if facts["columns"]:
-        lines.append(f"Further columns: {shown(', '.join(facts['columns']))}.")
-    lines += [f"Note: {shown(note)}." for note in facts["notes"]]
+        lines.append(f"Further columns: {plain(', '.join(facts['columns']))}.")
+    lines += [f"Note: {plain(note)}." for note in facts["notes"]]
     if facts["md5"]:
         lines.append(f"md5 {facts['md5']}")
     return lines

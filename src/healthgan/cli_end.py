@@ -197,9 +197,9 @@ def _in_short(error: Exception) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    from healthgan.terminal import plain
+    from healthgan.terminal import echo, plain
 
-    typer.echo("\n".join(plain(line) for line in message.splitlines()), err=True)
+    echo("\n".join(plain(line) for line in message.splitlines()), error=True)
     return code
 
 

@@ -1,6 +1,5 @@
 """The commands ``healthgan train`` and ``healthgan sample``."""
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -68,7 +67,7 @@ def train(
     """Train a generator on a source's training split; repeat the command to go on after a stop."""
     from healthgan.generate import TrainRequest, train_generator
     from healthgan.progress import stages
-    from healthgan.terminal import plain
+    from healthgan.terminal import echo, plain, print_json
     from healthgan.tracking import each, tracking
 
     request = TrainRequest(source, rare, reference, rare_count, size, preset, seed)
@@ -91,10 +90,10 @@ def train(
                 _track(tracker, out, facts)
     except KeyboardInterrupt as stop:
         kept = str(stop) or "Nothing was learnt since. The same command goes on from what is there."
-        typer.echo(plain(f"Stopped. {kept}"), err=True)
+        echo(plain(f"Stopped. {kept}"), error=True)
         raise typer.Exit(130) from stop
     if as_json:
-        typer.echo(json.dumps({**facts, "file": str(out)}, indent=2))
+        print_json({**facts, "file": str(out)})
     else:
         _print_facts(facts, out)
 
@@ -113,18 +112,16 @@ def sample(
     """Make images of one class and write them with a card that says where they come from."""
     from healthgan.exports import check_export, export
     from healthgan.generate import sample_generator
-    from healthgan.terminal import plain
+    from healthgan.terminal import echo, plain, print_json
 
     check_export(out)
     made = sample_generator(generator, count, class_name, seed)
     export(made, out)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), "images": len(made), "card": made.card}, indent=2))
+        print_json({"file": str(out), "images": len(made), "card": made.card})
     else:
         assert made.labels is not None
-        typer.echo(
-            plain(f"{len(made)} images of '{made.class_names[made.labels[0]]}' in {out}, with a card.")
-        )
+        echo(plain(f"{len(made)} images of '{made.class_names[made.labels[0]]}' in {out}, with a card."))
 
 
 def _say_that_it_stops() -> None:
@@ -149,22 +146,20 @@ def _track(tracker: "Tracker", out: Path, facts: dict[str, Any]) -> None:
 
 
 def _print_facts(facts: dict[str, Any], out: Path) -> None:
-    from healthgan.terminal import plain
+    from healthgan.terminal import echo, plain
 
     images = " and ".join(f"{count} of '{name}'" for name, count in facts["trained_on"]["images"].items())
     patients = facts["trained_on"]["patients"]
     whose = "" if patients is None else f", of {patients} patients"
-    typer.echo(plain(f"Trained on {images}{whose}."))
+    echo(plain(f"Trained on {images}{whose}."))
     stopped = facts["generator"].get("stopped")
     if stopped:
-        typer.echo(f"Training {stopped}; the checkpoint of step {facts['generator']['checkpoint']} was kept.")
+        echo(f"Training {stopped}; the checkpoint of step {facts['generator']['checkpoint']} was kept.")
     if facts["fidelity"]:
         _print_measured(facts)
     else:
-        typer.echo("Neither fidelity nor privacy was measured.")
-    typer.echo(
-        plain(f"Generator: {out}. 'healthgan sample {out} --count N --out made.npz' makes images with it.")
-    )
+        echo("Neither fidelity nor privacy was measured.")
+    echo(plain(f"Generator: {out}. 'healthgan sample {out} --count N --out made.npz' makes images with it."))
 
 
 def _print_measured(facts: dict[str, Any]) -> None:
@@ -172,11 +167,11 @@ def _print_measured(facts: dict[str, Any]) -> None:
     from healthgan.cli_audit import audit_table
     from healthgan.generators.interface import LABELS
     from healthgan.privacy.summary import Row
-    from healthgan.terminal import plain, print_tables
+    from healthgan.terminal import echo, plain, print_tables
 
     for key, found in facts["fidelity"]["classes"].items():
         test, name = found["real_or_synthetic"], facts["class_names"][LABELS[key]]
-        typer.echo(
+        echo(
             plain(
                 f"Images of '{name}' are told from real ones with AUROC {test['auroc']:.2f} (95 % interval "
                 f"{test['auroc_low']:.2f} to {test['auroc_high']:.2f}; 0.5 is chance, 1 is always), on "
@@ -184,4 +179,4 @@ def _print_measured(facts: dict[str, Any]) -> None:
             )
         )
     print_tables([audit_table([Row(**row) for row in facts["privacy"]["audit"]])])
-    typer.echo(f"Privacy: {facts['privacy']['conclusion']}")
+    echo(f"Privacy: {facts['privacy']['conclusion']}")

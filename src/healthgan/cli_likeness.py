@@ -214,20 +214,20 @@ def _write_scores(
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
-    from healthgan.terminal import plain, print_tables
+    from healthgan.terminal import echo, plain, print_tables
 
     band, known = facts["band"], facts["band"]["patients_known"]
     chosen = f", only '{facts['class']}'" if facts["class"] else ""
-    typer.echo(plain(f"{facts['synthetic']} against {facts['real']}{chosen}: {facts['real_images']} images"))
+    echo(plain(f"{facts['synthetic']} against {facts['real']}{chosen}: {facts['real_images']} images"))
     print_tables([_percentile_table(facts), _verdict_table(facts)])
-    typer.echo(
+    echo(
         f"Band {band['low']:.3f} to {band['high']:.3f}, copy suspects above {band['copy']:.3f}: 5th, 95th and 99th percentile "
         f"of {band['images']} real images against those of other patients ({band['patients']}"
         f"{'' if known else ', presumed: the source does not tell'})."
     )
     if facts.get("heldout_left_out"):
-        typer.echo(f"Left out of the held-out images: {facts['heldout_left_out']}.")
-    typer.echo(f"Conclusion: {facts['conclusion']}")
+        echo(f"Left out of the held-out images: {facts['heldout_left_out']}.")
+    echo(f"Conclusion: {facts['conclusion']}")
 
 
 def _percentile_table(facts: dict[str, Any]) -> "Table":

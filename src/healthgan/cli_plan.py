@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -29,7 +27,7 @@ def print_plan(
     """
     from healthgan.progress import waiting
     from healthgan.report.tables import planned_sets, sets_table
-    from healthgan.terminal import print_json, print_tables
+    from healthgan.terminal import echo, print_json, print_tables
 
     with waiting("measuring the speed of this machine"):
         machine = _measured(study, device, workers)
@@ -41,7 +39,7 @@ def print_plan(
         return
     print_tables([*sets_table(facts), _job_table(facts)])
     for line in _lines(facts, folder):
-        typer.echo(line)
+        echo(line)
 
 
 def _measured(study: "Study | SoundStudy", device: str, workers: int) -> "Machine":

@@ -109,8 +109,7 @@ def study(
     request = studies.Request(
         source, load_protocol(protocol), rare, reference, rare_count, size, seed, synthetic, test
     )
-    with waiting("reading the images"):
-        prepared = studies.prepare(request)
+    prepared = studies.prepare(request)
     warn(prepared.warnings)
     folder = out or studies.default_folder(prepared)
     if dry_run:
@@ -132,13 +131,13 @@ def study(
 def print_result(folder: Path, page: Path, *, as_json: bool) -> None:
     """What a run has found, and where its report lies."""
     from healthgan.report.tables import printable, summary
-    from healthgan.terminal import print_json
+    from healthgan.terminal import echo, print_json, terminal_width
 
     if as_json:
         print_json({**summary(folder), "report": str(page)})
     else:
-        typer.echo(printable(folder))
-        typer.echo(f"Report: {page}")
+        typer.echo(printable(folder, terminal_width()))
+        echo(f"Report: {page}")
 
 
 def _run(

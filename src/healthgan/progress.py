@@ -39,20 +39,22 @@ class _Display:
         lock: held by whoever tells how far something is.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, transient: bool = False) -> None:
         self.console = console or Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal and not self.console.is_dumb_terminal and "CI" not in os.environ
         self.lock = threading.RLock()
         self._spoke = time.monotonic()
         width = self.console.width
-        columns: list[ProgressColumn] = [_Text("name", min(34, width * 2 // 5))]
+        columns: list[ProgressColumn] = [_Text("name", min(34, width * 9 // 20))]
         if width >= NARROW:
             columns.append(BarColumn(min(20, width // 5)))
         columns.append(_Text("count", 0, right=True))
         if width >= MEDIUM:
             columns.append(_Text("speed", 0, right=True))
         columns.append(_Text("left", 0, right=True))
-        self.bars = Bars(*columns, console=self.console, disable=not self.live, refresh_per_second=4)
+        self.bars = Bars(
+            *columns, console=self.console, disable=not self.live, refresh_per_second=4, transient=transient
+        )
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -235,10 +237,11 @@ def stages(console: Console | None = None, *, quiet: bool = False) -> Iterator[T
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show, in a terminal, that something takes a while that can't be told."""
-    with stages() as tell:
-        tell(what, 0, 0)
+def waiting(what: str, console: Console | None = None) -> Iterator[None]:
+    """Show, in a terminal and until it is done, that something takes a while that can't be told."""
+    course = Course(0, 0, time.monotonic())
+    with _Display(console, transient=True) as display:
+        _add(display, what, course)
         yield
 
 

@@ -17,7 +17,7 @@ from healthgan.report.results import SPLIT_NAMES, STAGES, figure_1, figure_2, fi
 from healthgan.report.sound import tables as sound
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.words import answer, floor_text, interval, state
-from healthgan.terminal import as_text, shown
+from healthgan.terminal import WIDTH, as_text, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,15 +58,19 @@ def summary(path: Path) -> Row:
     }
 
 
-def printable(path: Path) -> str:
-    """The answer as text for a terminal, with Figures 1, 2 and 4 or, of a sound study, all arms.
+def printable(path: Path, width: int = WIDTH) -> str:
+    """Figures 1, 2 and 4 or, of a sound study, all arms as text for a terminal, and the answer last.
+
+    Args:
+        path: the run folder.
+        width: in characters.
 
     Raises:
         InputError: the folder holds no study.
     """
     run = read_run(path)
     if isinstance(run, SoundRun):
-        return sound.printable(run)
+        return sound.printable(run, width)
     published, comparison = published_for(run), compare(run)
     parts: list[Table | str] = [_first_table(figure_1(run, published), published)]
     control = figure_2(run, published)
@@ -77,10 +81,11 @@ def printable(path: Path) -> str:
         parts.append(_published_table(run, published))
     if comparison.differences:
         parts.append(_difference_table(run, comparison))
-    parts += answer(run, comparison)
+    headline, *reasons = answer(run, comparison)
+    parts += reasons
     if state(run):
         parts.append(f"The study is {state(run)}.")
-    return as_text(parts)
+    return as_text([*parts, headline], width)
 
 
 def planned_sets(facts: Row) -> Row:

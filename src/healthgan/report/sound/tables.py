@@ -13,7 +13,7 @@ from healthgan.report.sound.rows import Row, tables
 from healthgan.report.sound.verdict import external_sentence, lede, verdict_sentence
 from healthgan.report.sound.words import about, signed, state
 from healthgan.statistics.conclusion import Comparison
-from healthgan.terminal import as_text
+from healthgan.terminal import WIDTH, as_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,10 +70,10 @@ def _external(run: SoundRun, answers: Answers) -> Row | None:
     }
 
 
-def printable(run: SoundRun) -> str:
-    """The verdict, and every arm with its difference to real images alone."""
+def printable(run: SoundRun, width: int = WIDTH) -> str:
+    """Every arm with its difference to real images alone, what that says, and the verdict last."""
     answers = examine(run)
-    parts: list[Table | str] = [verdict_sentence(answers)]
+    parts: list[Table | str] = []
     if run.design == "tuning":
         parts.append("No test image was read: this is for choosing settings only.")
     if answers.main is not None:
@@ -82,7 +82,7 @@ def printable(run: SoundRun) -> str:
     parts += [f"{name} was left out: {reason}." for name, reason in run.left_out.items()]
     if state(run):
         parts.append(f"The study is {state(run)}.")
-    return as_text(parts)
+    return as_text([*parts, verdict_sentence(answers)], width)
 
 
 def _arms(found: Comparison) -> "Table":
