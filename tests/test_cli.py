@@ -258,7 +258,7 @@ def test_a_stopped_study_says_what_is_kept_and_goes_on(number, blobs, tiny, tmp_
     assert not [child for child in children if alive(int(child))]
     assert "Traceback" not in errors
     kept = re.search(rf"^Stopped\. (\d+) of (\d+) jobs are done and kept in '{out}'\.", errors, re.MULTILINE)
-    command = re.search(r"^Go on with: python -m healthgan (study .*)$", errors, re.MULTILINE)
+    command = re.search(r"Go on with:\n    python -m healthgan (study .*)$", errors, re.MULTILINE)
     assert kept, errors
     assert command, errors
     again = healthgan(*shlex.split(command[1]))
@@ -273,7 +273,8 @@ def test_a_stop_before_anything_is_written_says_so(main, monkeypatch, tmp_path) 
     result = main("study", "phantom", "--protocol", "sound-quick", "--out", tmp_path / "run")
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == (
-        f"Stopped. Nothing was written.\nStart again with: healthgan study phantom --protocol sound-quick --out {tmp_path}/run\n"
+        "Stopped. Nothing was written. Start again with:\n"
+        f"    healthgan study phantom --protocol sound-quick --out {tmp_path}/run\n"
     )
 
 

@@ -57,10 +57,12 @@ def test_lines_end_between_words_in_a_terminal_and_paths_stay_whole(monkeypatch:
     monkeypatch.setattr(sys, "stderr", Screen())
     monkeypatch.setenv("COLUMNS", "20")
     echo("The report of this study lies in runs/a-long-name-of-a-folder/report.html", error=True)
+    echo("    healthgan study phantom --out run", error=True)
     assert sys.stderr.getvalue().splitlines() == [
         "The report of this",
         "study lies in",
         "runs/a-long-name-of-a-folder/report.html",
+        "    healthgan study phantom --out run",
     ]
 
 

@@ -58,17 +58,16 @@ def run(app: typer.Typer) -> int:
     Returns:
         The exit code.
     """
-    with _signals() as said:
+    with _signals() as ending:
         try:
             code = int(app(standalone_mode=False, prog_name="healthgan") or DONE)
-            if code == INTERRUPTED:
-                said.set()
+            if code == INTERRUPTED:  # and said
+                ending.over.set()
             return code
         except _InterruptedError as stop:
-            code = _say(f"Stopped. {stop}".strip(), INTERRUPTED)
-            _let_go(stop)
-            said.set()
-            return code
+            ending.say(str(stop))
+            ending.over.set()
+            return INTERRUPTED
         except InputError as error:
             from healthgan.sources import message
 
@@ -77,18 +76,6 @@ def run(app: typer.Typer) -> int:
             return _say(f"Error: {fault}", OUR_FAULT)
         except Exception as error:  # noqa: BLE001 # the last resort
             return _other(error)
-
-
-def _let_go(stop: BaseException) -> None:
-    """Let go of what the interrupted calls hold: locks between processes that nobody frees are warned of."""
-    import gc
-    import traceback
-
-    links: BaseException | None = stop
-    while links is not None:
-        traceback.clear_frames(links.__traceback__)
-        links = links.__cause__ or links.__context__
-    gc.collect()
 
 
 @contextmanager
@@ -203,16 +190,29 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into ``KeyboardInterrupt``, and end after ``GRACE`` whatever holds that up.
+class _Ending:
+    """The end on Ctrl-C or SIGTERM: one message, by whoever comes first.
 
-    Yields:
-        To be set when the message was said.
+    Attributes:
+        over: set when nothing is left to be done but to end.
     """
-    said = threading.Event()
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._unsaid = threading.Lock()
+
+    def say(self, what: str) -> None:
+        """Say that the command was stopped, and what is kept."""
+        if self._unsaid.acquire(blocking=False):
+            _say(f"Stopped. {what}".strip(), INTERRUPTED)
+
+
+@contextmanager
+def _signals() -> Iterator[_Ending]:
+    """Turn the first Ctrl-C or SIGTERM into ``KeyboardInterrupt``, and end after ``GRACE`` whatever holds that up."""
+    ending = _Ending()
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
-        yield said
+        yield ending
         return
     stops: queue.SimpleQueue[bool] = queue.SimpleQueue()  # may be filled whatever a signal interrupts
     stopping = False
@@ -226,26 +226,29 @@ def _signals() -> Iterator[threading.Event]:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
-    threading.Thread(target=_end_in_time, args=(stops, said), daemon=True).start()
+    threading.Thread(target=_end_in_time, args=(stops, ending), daemon=True).start()
     for number in heard:
         signal.signal(number, stop)
     try:
-        yield said
+        yield ending
     finally:
         for number in heard:
             signal.signal(number, signal.SIG_IGN if stopping else before[number])
         stops.put(False)
 
 
-def _end_in_time(stops: "queue.SimpleQueue[bool]", said: threading.Event) -> None:
+def _end_in_time(stops: "queue.SimpleQueue[bool]", ending: _Ending) -> None:
     """After a stop, end the process once that was said, or at the latest after ``GRACE``.
 
     Python's own end takes a second or more where PyTorch is loaded, and has nothing left to do.
     """
     if not stops.get():
         return
-    if not said.wait(GRACE):
-        _say(f"Stopped. {_kept[-1]() if _kept else ''}".strip(), INTERRUPTED)
+    if not ending.over.wait(GRACE):
+        ending.say(_kept[-1]() if _kept else "")
+    processes = sys.modules.get("multiprocessing.util")
+    if processes is not None:  # what workers shared is freed: of what is left behind Python would warn
+        processes._run_finalizers()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

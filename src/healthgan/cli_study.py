@@ -109,7 +109,8 @@ def study(
     request = studies.Request(
         source, load_protocol(protocol), rare, reference, rare_count, size, seed, synthetic, test
     )
-    prepared = studies.prepare(request)
+    with kept(_nothing_is_kept):
+        prepared = studies.prepare(request)
     warn(prepared.warnings)
     folder = out or studies.default_folder(prepared)
     if dry_run:
@@ -174,14 +175,18 @@ def _run(
             raise InputError(f"{error} What is done is kept in '{folder}'.") from error
 
 
+def _nothing_is_kept() -> str:
+    return f"Nothing was written. Start again with:\n    {typed()}"
+
+
 def _what_is_kept(study: "Study | SoundStudy", folder: Path) -> str:
     """What a stop leaves, and the command that goes on."""
     from healthgan.run import RunFolder
 
     done = {record["key"] for record in RunFolder(folder).records()} & {job.key for job in study.jobs}
     if not folder.exists():
-        return f"Nothing was written.\nStart again with: {typed()}"
+        return _nothing_is_kept()
     kept = f"{len(done)} of {len(study.jobs)} jobs are done and kept in '{folder}'."
     if any(job.kind == "generator" and job.key not in done for job in study.jobs):
         kept += " A generator in training goes on from its last checkpoint, at most a minute old."
-    return f"{kept}\nGo on with: {typed()}"
+    return f"{kept} Go on with:\n    {typed()}"

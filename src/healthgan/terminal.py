@@ -45,14 +45,16 @@ def echo(text: str, *, error: bool = False) -> None:
     """Print a paragraph on stdout, or on stderr; in a terminal its lines end between words.
 
     Args:
-        text: without markup. A word that is longer than a line, such as a path, stays whole, to be copied.
+        text: without markup. To be copied, lines that are indented stay whole, and words that are longer than a line.
         error: whether it goes to stderr.
     """
     stream = sys.stderr if error else sys.stdout
     if stream.isatty():
         width = shutil.get_terminal_size().columns
         text = "\n".join(
-            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+            line
+            if line.startswith(" ")
+            else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
             for line in text.splitlines()
         )
     stream.write(f"{text}\n")

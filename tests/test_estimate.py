@@ -1,0 +1,111 @@
+"""What a study should take: the amounts by hand, and that all that is asked for is measured."""
+
+import numpy as np
+import pytest
+
+from conftest import tiny_protocol
+from healthgan import calibrate, studies
+from healthgan.calibrate import Trial, measure
+from healthgan.estimate import MEASURING, USUAL, amounts, disk, expected
+from healthgan.executors import Job
+from healthgan.protocol import load_protocol
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return studies.prepare(studies.Request("phantom", load_protocol("sound")))
+
+
+@pytest.fixture(scope="module")
+def tiny(blobs):
+    return studies.prepare(studies.Request(str(blobs), tiny_protocol()))
+
+
+def one(study, kind: str) -> Job:
+    return next(job for job in study.jobs if job.kind == kind)
+
+
+def test_amounts_of_a_sound_study(sound) -> None:
+    """200 rare and 1,000 reference training images of 28×28 pixels, patients known; 800 candidates a class."""
+    fits = {job.parameters["arm"]: amounts(sound, job) for job in sound.jobs if job.kind == "fit"}
+    assert fits["real"] == {"step": 2000}
+    assert fits["classical"] == fits["pretrain-classical"] == {"altered step": 2000}
+    assert amounts(sound, one(sound, "generator")) == {"generator step": 2400, "check": 8}
+    assert amounts(sound, one(sound, "band")) == {"pair": (200**2 + 1000**2) * 28 * 28}
+    assert amounts(sound, one(sound, "pool")) == {"image": 1600, "pair": 800 * 1200 * 28 * 28, "step": 0}
+    assert amounts(sound, one(sound, "quality")) == {"image": 800, "step": MEASURING}
+    assert amounts(sound, one(sound, "truth")) == {}
+
+
+def test_amounts_of_a_published_study(tiny) -> None:
+    """24 rare and 60 reference training images, 8 and 16 for validation, 2 rounds of 3 epochs, 2 harvested, 3 folds."""
+    assert amounts(tiny, one(tiny, "generator")) == {"gan step": 3}
+    assert amounts(tiny, one(tiny, "likeness")) == {"pair": 2 * 16 * 2 * 24 * 16 * 16}
+    real = next(job for job in tiny.jobs if job.key == "classifier/real/0.00")
+    assert amounts(tiny, real) == {"fold step": 2 * 3 * 2}  # 64 images, two thirds of them in 2 batches
+    generated = next(job for job in tiny.jobs if job.key == "classifier/generated/0.00")
+    assert amounts(tiny, generated) == {
+        "fold step": 2 * 3 * 3
+    }  # half of 64 reach a floor: 24 + 32 of either class
+    assert amounts(tiny, one(tiny, "real-or-synthetic")) == {"fold step": 2 * 2 * 2}
+
+
+@pytest.mark.parametrize("name", ["quick", "sound-quick", "sound", "sound-full"])
+def test_every_job_of_every_protocol_has_its_time(name: str) -> None:
+    study = studies.prepare(studies.Request("phantom", load_protocol(name), rare_count=100))
+    found = expected(study)
+    assert found.keys() == {job.key for job in study.jobs}
+    assert all(seconds > 0 for key, seconds in found.items() if not key.startswith("truth/"))
+
+
+def test_expected_times_are_amounts_times_rates(sound) -> None:
+    rates = dict.fromkeys(USUAL, 0.0) | {"generator step": 0.5, "check": 2.0}
+    assert expected(sound, rates)["generator/main/0"] == 0.5 * 2400 + 2.0 * 8
+
+
+def test_disk_grows_with_generators_and_only_those_at_work_keep_checkpoints(sound) -> None:
+    none, one_at_a_time, both = disk(sound, 0, 1), disk(sound, 1000, 1), disk(sound, 1000, 8)
+    assert one_at_a_time.kept == both.kept == none.kept + 2 * 1000
+    assert both.most - one_at_a_time.most == one_at_a_time.most - none.most - 2 * 1000
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    monkeypatch.setattr(calibrate, "SECONDS", 0.02)
+
+
+@pytest.mark.parametrize("together", [0, 3])
+def test_all_that_a_sound_study_is_made_of_is_measured(together: int, short: None) -> None:
+    protocol = load_protocol("sound-quick")
+    study = studies.prepare(studies.Request("phantom", protocol))
+    trial = Trial(protocol, (16, 16, 1), (24, 60), "cpu", brought=False, together=together)
+    found = measure(trial, Job("calibration/0", "calibration", {}), lambda _: None)
+    assert found["rates"].keys() >= {what for job in study.jobs for what in amounts(study, job)}
+    assert all(seconds > 0 for what, seconds in found["rates"].items() if what != "check")
+    assert found["weights"] > 10_000
+
+
+def test_all_that_a_published_study_is_made_of_is_measured(tiny, short: None) -> None:
+    trial = Trial(tiny_protocol(), (16, 16, 1), (24, 60), "cpu", brought=False, together=0)
+    found = measure(trial, Job("calibration/0", "calibration", {}), lambda _: None)
+    assert found["rates"].keys() >= {what for job in tiny.jobs for what in amounts(tiny, job)}
+    assert all(seconds > 0 for seconds in found["rates"].values())
+
+
+def test_a_watch_leaves_the_first_stretch_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 s until the first of them, then 2 s each: 2 s each."""
+    now = iter([10.0, 12.0, 14.0, 16.0])
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: next(now))
+    watch = calibrate._Watch()
+    assert [watch.seen(done) for done in (1, 2, 3, 4)] == [False, False, True, True]
+    assert watch.each == pytest.approx(2.0)
+
+
+def test_the_machine_is_measured_in_as_many_workers_as_there_will_be(short: None) -> None:
+    """Not shorter: the workers are new processes, where ``SECONDS`` is what it is."""
+    trial = Trial(tiny_protocol(), (16, 16, 1), (24, 60), "cpu", brought=True, together=0)
+    found = calibrate.calibrate(trial, 2)
+    assert set(found.rates) == {"pair", "fold step"}
+    assert found.weights == 0
+    assert 0 < found.start < found.seconds
+    assert np.isfinite(list(found.rates.values())).all()
