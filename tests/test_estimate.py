@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from conftest import tiny_protocol
 from healthgan import calibrate, studies
 from healthgan.calibrate import Trial, measure
 from healthgan.estimate import MEASURING, USUAL, amounts, disk, expected
 from healthgan.executors import Job
 from healthgan.protocol import load_protocol
+from tiny import tiny_protocol
 
 
 @pytest.fixture(scope="module")
