@@ -26,7 +26,7 @@ from healthgan.sound.context import training_settings
 from healthgan.ssim import best_match
 from healthgan.stopping import Stopped
 
-SECONDS = 2.0
+SECONDS = 1.5
 """How long each thing is measured; slow ones twice at least."""
 IMAGES = 256
 """Made-up images of a class, at most."""

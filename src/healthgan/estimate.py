@@ -51,7 +51,7 @@ REACH = 0.5
 """Of these, the share that reaches a floor: a guess."""
 
 
-REPORT = 5_000_000
+REPORT = 2_000_000
 """Bytes of a report with its figures and tables, about."""
 CHECKPOINT = 6
 """A checkpoint of a generator holds so many times its weights: its averages, its opponent, both optimisers."""
@@ -110,7 +110,7 @@ def disk(study: Study | SoundStudy, weights: int, workers: int) -> Disk:
     else:
         judged = 2 * len(study.task.rares["test"])
         classifiers = sum(job.kind == "classifier" for job in study.jobs)
-        images = 2 * _harvest(study, study.protocol) * pixels  # every epoch's, and the candidates
+        images = (_rendered(study) + _harvest(study, study.protocol)) * pixels
         shared = sum(
             part[split].pixels.nbytes for part in (study.task.rares, study.task.references) for split in part
         )
@@ -198,6 +198,12 @@ def _harvest(study: Study, protocol: Protocol) -> int:
         return len(study.brought.pixels)
     settings = protocol.generator
     return settings.rounds * VECTORS * max(settings.epochs - settings.harvest_after, 0)
+
+
+def _rendered(study: Study) -> int:
+    """Images of all epochs that are kept, of a study that trains the published GAN."""
+    settings = study.protocol.generator
+    return 0 if study.brought is not None else settings.rounds * VECTORS * (settings.epochs + 1)
 
 
 def _reals(study: SoundStudy) -> tuple[int, int]:
