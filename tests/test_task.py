@@ -60,7 +60,10 @@ def test_the_smallest_class_is_rare_by_default(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"rare": "heart"}, "no class 'heart'. Did you mean 'big heart'? Its classes are: big heart, fluid, mass, normal"),
+        (
+            {"rare": "heart"},
+            "no class 'heart'. Did you mean 'big heart'? Its classes are: big heart, fluid, mass, normal",
+        ),
         ({"rare": "7"}, "no class '7'"),
         ({"rare": "fluid", "reference": "fluid"}, "two different ones"),
         ({"rare": "mass"}, "no image of 'mass' in its train split"),
