@@ -1,7 +1,7 @@
 # make demo   install and run a small study on simulated X-rays (no data, no network but for the packages)
 # make test   every check: what CI runs
 # make check  the fast part: format, lint, types, quick tests
-# make bench  the benchmarks
+# make bench  speed, measured on this machine: build/bench (BENCH="--keras-python …" for more)
 # make docs   the documentation as a site, build/site/index.html
 PYTHON ?= python3
 VENV ?= .venv
@@ -34,10 +34,7 @@ check: $(VENV)/.test-installed
 	$(BIN)/pytest $(TWO) -m "not slow"
 
 bench: $(VENV)/.test-installed
-	$(BIN)/python benchmarks/ssim.py
-	$(BIN)/python benchmarks/phantom.py
-	$(BIN)/python benchmarks/band.py
-	$(BIN)/python benchmarks/copies.py
+	$(BIN)/python benchmarks/suite.py --out build/bench $(BENCH)
 
 docs: $(VENV)/.docs-installed
 	$(BIN)/mkdocs build --strict --quiet

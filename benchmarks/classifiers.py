@@ -3,16 +3,18 @@
 'layer by layer' is the plain recipe with PyTorch's convolution, pooling and ReLU one after the other; 'PyTorch's own'
 is the loop that PyTorch's tutorials write: its layers, its default memory layout, its Adam.
 
-    python benchmarks/classifiers.py [--network cnn-2023] [--batch 32] [--steps 300] [--rounds 8] [--size 28]
+    python benchmarks/classifiers.py [--network cnn-2023] [--batch 32] [--steps 300] [--rounds 8] [--size 28] [--json FILE]
 
 The ways are timed in turn, round after round, in processor seconds, so that a noisy machine slows all of them alike;
 printed are the median, the range, and how many times as fast the plain recipe of the same round is.
 """
 
 import argparse
+import json
 import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
+from batched import versions
 from healthgan.classifiers import fit, networks
 from healthgan.classifiers.recipes import Augmentation, Part, Phase, Recipe
 from healthgan.classifiers.train import train
@@ -85,6 +88,7 @@ def main() -> None:
     parser.add_argument("--network", default="cnn-2023")
     for name, default in (("batch", 32), ("steps", 300), ("rounds", 8), ("size", 28)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -106,6 +110,10 @@ def main() -> None:
             f"| {name} | {np.median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f}) | "
             f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) |"
         )
+    if options.json:
+        asked = {name: value for name, value in vars(options).items() if name != "json"}
+        found = {"date": time.strftime("%Y-%m-%d"), **versions(), "asked": asked, "images_a_second": rows}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,12 +123,15 @@ def seconds(x: Pixels, y: Pixels, options: argparse.Namespace) -> tuple[float, f
     return time.perf_counter() - start, time.process_time() - start_cpu
 
 
-def exponent(jobs: list[tuple[float, Pixels, Pixels]], options: argparse.Namespace) -> dict[str, float]:
+def exponent(
+    jobs: list[tuple[float, Pixels, Pixels]], options: argparse.Namespace
+) -> dict[str, float | list[float]]:
     """Fit b in seconds ~ amount^b over (amount, queries, references), by least squares in logarithms.
 
     On the CPU seconds are the processor's, which other programs disturb less.
     """
-    amounts, times = [], []
+    amounts: list[float] = []
+    times: list[float] = []
     for _ in range(options.rounds):
         for amount, x, y in jobs:
             wall, cpu = seconds(x, y, options)
@@ -138,12 +142,12 @@ def exponent(jobs: list[tuple[float, Pixels, Pixels]], options: argparse.Namespa
         "exponent": float(line.slope),
         "standard_error": float(line.stderr),
         "n": len(times),
-        "from": min(amounts),
-        "to": max(amounts),
+        "amounts": amounts,
+        "seconds": times,
     }
 
 
-def growth(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+def growth(options: argparse.Namespace) -> dict[str, dict[str, float | list[float]]]:
     """How time grows with queries, with references and with the windows of an image."""
     x, y = smooth_images(3, 8000, 28), smooth_images(4, 8000, 28)
     doubled = (1000, 2000, 4000, 8000)
@@ -217,11 +221,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
 
     count, references, size = options.queries, options.references, options.size
-    result: dict[str, object] = {
-        "setting": vars(options),
+    result: dict[str, Any] = {
+        "setting": {name: value for name, value in vars(options).items() if name != "json"},
         "hardware": hardware(options),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("healthgan", "numba", "numpy", "scikit-image", "torch")},
@@ -235,7 +240,17 @@ def main() -> None:
             for n, m in ((count // 10, references), (count, references), (count // 10, references * 10))
         },
     }
-    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    for name, found in result["growth"].items():
+        print(
+            f"{name}: seconds ~ amount^{found['exponent']:.3f} ± {found['standard_error']:.3f} (n = {found['n']})"
+        )
+    print(
+        json.dumps(
+            {name: result[name] for name in ("hardware", "versions", "first_call_seconds", "memory_mib")}
+        )
+    )
     print(f"\n{'':42}{'n':>4}{'median':>12}{'min':>12}{'max':>12}")
     rows = [("low-pass noise", result), ("phantom", result["phantom"]), ("noise", result["noise"])]
     for kind, found in rows:
