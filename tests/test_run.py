@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -172,6 +175,40 @@ def test_a_file_in_the_way(tmp_path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(InputError, match="cannot be used"), open_run(tmp_path / "run", SETTINGS, {}):
         pass
+
+
+KILLED_AT = """
+import itertools, os, signal, sys
+from pathlib import Path
+from healthgan.run import open_run
+
+syncs = itertools.count(1)
+
+def fsync(_):
+    if next(syncs) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.fsync = fsync
+with open_run(Path(sys.argv[1]), "a = 1", {}) as folder:
+    folder.append({"key": "a"})
+    folder.append({"key": "b"})
+"""
+"""A start that is killed when it sees something onto the disk for that time."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_start_that_is_killed_at_any_write_leaves_a_folder_to_go_on_with(tmp_path) -> None:
+    ends = []
+    while not ends or ends[-1] != 0:
+        path = tmp_path / str(len(ends))
+        command = [sys.executable, "-c", KILLED_AT, str(path), str(len(ends) + 1)]
+        ends.append(subprocess.run(command, check=False).returncode)
+        with open_run(path, "a = 1", {}) as folder:
+            assert [record["key"] for record in folder.records()] in ([], ["a"], ["a", "b"])
+        assert not list(path.rglob("*.part"))
+        assert not (path / ".lock-holder").exists()
+    assert set(ends[:-1]) == {-signal.SIGKILL}
+    assert len(ends) > 8, "the sign of the holder, settings, manifest and records are seen onto the disk"
 
 
 def test_half_written_files_are_removed(tmp_path) -> None:

@@ -148,7 +148,9 @@ def open_run(path: Path, settings: str, manifest: dict[str, Any]) -> Iterator[Ru
     with ExitStack() as stack:
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if not (path / "study.toml").exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+            if not (path / "study.toml").exists() and not all(
+                _is_of_a_start(entry) for entry in path.iterdir()
+            ):
                 raise InputError(
                     f"'{path}' is not empty and holds no study. Give --out an empty or new folder."
                 )
@@ -219,6 +221,13 @@ def _processor() -> str:
 
 def _fill(path: Path, content: bytes) -> None:
     path.write_bytes(content)
+
+
+def _is_of_a_start(entry: Path) -> bool:
+    """Whether a start that was killed before it wrote the settings may have left it."""
+    kept = (".lock", ".lock-holder")
+    half = (".lock-holder.", "..lock-holder.", ".study.toml.")
+    return entry.name in kept or (entry.name.startswith(half) and entry.suffix == ".part")
 
 
 def _check_settings(path: Path, settings: str) -> None:

@@ -100,10 +100,12 @@ def table(rows: list[str]) -> str:
 
 if __name__ == "__main__":
     warm_up()
-    rows = []
+    rows, most = [], (0, "")
     for one in CASES:
         outcome = tried(one)
+        most = max(most, (outcome.taken, one.name))
         for fault in faults_of(one, outcome):
             print(f"{one.name}: {fault}", file=sys.stderr)
         rows.append(row(one, outcome))
+    print(f"{len(rows)} cases; most memory: {most[0] / 2**20:.0f} MiB, by '{most[1]}'", file=sys.stderr)
     print(table(rows), end="")

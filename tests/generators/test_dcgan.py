@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
 
 from healthgan.errors import InputError
+from healthgan.generators.checkpoint import write_checkpoint
 from healthgan.generators.dcgan import Discriminator, Generator, build, gan_losses
 from healthgan.generators.fit_dcgan import fit_dcgan, load_generator, render, save_generator
 from healthgan.stopping import Stopped
@@ -124,10 +124,24 @@ def test_asked_to_stop_it_ends_after_the_step_and_goes_on_to_the_same_result(tmp
     assert not checkpoint.exists()
 
 
-@pytest.mark.parametrize("content", [b"half a file", save({"rng": torch.zeros(3, dtype=torch.uint8)})])
-def test_a_damaged_checkpoint_is_named(tmp_path, content):
-    checkpoint = tmp_path / "cut"
+def test_a_bit_flipped_in_the_checkpoint_is_told_and_training_starts_afresh(tmp_path, caplog):
+    whole, checkpoint, steps, seen = train(tmp_path / "whole"), tmp_path / "cut", iter(range(1, 9)), []
+    with pytest.raises(Stopped):
+        train(checkpoint, stop=lambda: next(steps) == 8)
+    content = bytearray(checkpoint.read_bytes())
+    content[-1000] ^= 1
     checkpoint.write_bytes(content)
+    found = train(checkpoint, lambda epoch, _: seen.append(epoch))
+    assert seen == [1, 2, 3, 4]
+    assert f"'{checkpoint}' is damaged" in caplog.text
+    assert same(whole, found)
+    assert not checkpoint.exists()
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path):
+    checkpoint = tmp_path / "cut"
+    write_checkpoint(checkpoint, {"rng": torch.zeros(3, dtype=torch.uint8)})
+    content = checkpoint.read_bytes()
     with pytest.raises(InputError, match="Remove it to train from the start"):
         train(checkpoint)
     assert checkpoint.read_bytes() == content

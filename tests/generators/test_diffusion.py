@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from healthgan.errors import InputError
 from healthgan.generators import fit_diffusion as module
+from healthgan.generators.checkpoint import write_checkpoint
 from healthgan.generators.diffusion import BLOCK, Diffusion, Settings, sample, trains_in
 from healthgan.generators.diffusion_state import held_out, restore, save, start
 from healthgan.generators.fit_diffusion import fit_diffusion
@@ -31,6 +32,11 @@ def pictures(per_class: int = 48, size: int = 16) -> tuple[np.ndarray, np.ndarra
 
 def train(settings: Settings = TINY, seed: int = 0, **options: object) -> Diffusion:
     return fit_diffusion(*pictures(), settings=settings, seed=seed, device=CPU, **options)
+
+
+def flipped(content: bytes) -> bytes:
+    """The file with a bit flipped in the last of its tensors."""
+    return content[:-3] + bytes([content[-3] ^ 4]) + content[-2:]
 
 
 @pytest.fixture(scope="module")
@@ -128,13 +134,31 @@ def test_a_stop_after_the_last_step_loses_nothing(whole, tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", [b"half a file", to_bytes({"sum": torch.zeros(3)})])
-def test_a_damaged_checkpoint_is_named(tmp_path, content) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [flipped, lambda content: content[:-1], lambda _: b"", lambda _: to_bytes({"sum": torch.zeros(3)})],
+)
+def test_a_damaged_checkpoint_is_told_and_training_starts_afresh(whole, tmp_path, caplog, damage) -> None:
+    """A flipped bit, a byte short, empty, or without a checksum."""
+    file, steps, seen = tmp_path / "checkpoint.safetensors", iter(range(1, 31)), []
+    with pytest.raises(Stopped):
+        train(checkpoint=file, stop=lambda: next(steps) == 30)
+    file.write_bytes(damage(file.read_bytes()))
+    found = train(checkpoint=file, progress=lambda step, _: seen.append(step))
+    assert seen[0] == 10, "the first step that is told"
+    assert f"'{file}' is damaged" in caplog.text
+    assert "starts afresh" in caplog.text
+    assert found.checks == whole.checks
+    assert not file.exists()
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path) -> None:
     file = tmp_path / "checkpoint.safetensors"
-    file.write_bytes(content)
+    write_checkpoint(file, {"sum": torch.zeros(3)})
+    content = file.read_bytes()
     with pytest.raises(InputError, match="Remove it to train from the start"):
         train(checkpoint=file)
-    assert file.exists()
+    assert file.read_bytes() == content
 
 
 def test_equal_seeds_train_equal_generators_and_others_do_not(whole) -> None:
@@ -163,7 +187,7 @@ def test_divergence_ends_with_the_last_good_checkpoint(tmp_path) -> None:
         train(checkpoint=file, checkpoint_seconds=0, progress=stop)
     tensors = load_file(file)
     tensors["network/first.weight"][0, 0, 0, 0] = float("nan")
-    save_file(tensors, file)
+    write_checkpoint(file, tensors)
     found = train(checkpoint=file)
     assert found.stopped == "diverged at step 30"
     assert found.chosen == 20

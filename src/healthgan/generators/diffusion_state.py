@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
-from healthgan.files import write_atomically
-from healthgan.generators.checkpoint import read_checkpoint
+from healthgan.generators.checkpoint import read_checkpoint, write_checkpoint
 from healthgan.generators.diffusion import Check, Settings, scale
 from healthgan.generators.unet import UNet
 from healthgan.splits import stratified_folds
@@ -123,14 +121,14 @@ def save(state: State, path: Path) -> None:
     }
     for part, found in parts.items():
         tensors |= {f"{part}/{name}": value.contiguous().clone() for name, value in found.items()}
-    write_atomically(path, lambda file: save_file(tensors, file))
+    write_checkpoint(path, tensors)
 
 
 def restore(state: State, path: Path) -> None:
-    """Bring a state that has just been started to where ``save`` left it.
+    """Bring a state that has just been started to where ``save`` left it; a damaged file leaves it as it is.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is of another training.
     """
     read_checkpoint(path, lambda tensors: _take_over(state, tensors))
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from healthgan.files import write_atomically
-from healthgan.generators.checkpoint import read_checkpoint
+from healthgan.generators.checkpoint import read_checkpoint, write_checkpoint
 from healthgan.generators.dcgan import LAYERS, Discriminator, Generator, Preset, build, gan_losses
 from healthgan.keras_semantics import Adam
 from healthgan.stopping import Stopped
@@ -94,7 +94,7 @@ def fit_dcgan(
         stop: asked after every step; where it says yes, the checkpoint is written and training ends.
 
     Raises:
-        InputError: the preset cannot make images of this size, or the checkpoint cannot be read.
+        InputError: the preset cannot make images of this size, or the checkpoint is of another training.
         Stopped: ``stop`` said yes.
         FloatingPointError: a loss is not a number.
     """
@@ -224,10 +224,10 @@ def _tensors(state: _State) -> dict[str, Tensor]:
 
 
 def _save(state: _State, path: Path) -> None:
-    tensors = {name: tensor.contiguous() for name, tensor in _tensors(state).items()}
+    tensors = _tensors(state)
     tensors["history"] = torch.from_numpy(np.stack(state.history))
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
-    write_atomically(path, lambda part: save_file(tensors, part))
+    write_checkpoint(path, tensors)
 
 
 def _restore(state: _State, tensors: dict[str, Tensor], device: torch.device) -> None:

@@ -53,7 +53,7 @@ def fit_diffusion(
         stop: asked after every step; where it says yes, the checkpoint is written and training ends.
 
     Raises:
-        InputError: images, labels or patients cannot be used, or the checkpoint is damaged.
+        InputError: images, labels or patients cannot be used, or the checkpoint is of another training.
         Stopped: ``stop`` said yes before the last step.
         FloatingPointError: training diverged or collapsed before the first good checkpoint.
     """

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from healthgan.errors import InputError
 from healthgan.files import write_atomically
+from healthgan.generators.checksum import add_tensors
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Check, Diffusion, Settings
 from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator
@@ -80,10 +81,7 @@ def checksum(described: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) 
     """
     said = {key: described[key] for key in ("build", "facts")}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
+    add_tensors(digest, tensors)
     return digest.hexdigest()
 
 
