@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # from the sources, where it is not installed
 
 from batched import Training, check, seconds, versions, whole
-from healthgan.classifiers import program
+from healthgan.classifiers import recording
 from healthgan.classifiers.batched import train_many
 from healthgan.classifiers.judging import predict_many
 from healthgan.classifiers.recipes import Part, Phase, Recipe
@@ -76,7 +76,7 @@ def timed(
     until: float,
 ) -> dict[str, Any]:
     """Seconds of every round of training all together, and each classifier's AUROC on the test images."""
-    program.GRAPHS = graphs
+    recording.GRAPHS = graphs
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

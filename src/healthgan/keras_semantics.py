@@ -9,12 +9,17 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.adam import adam
 
 LEAKY_SLOPE = 0.3
 """Keras's default slope of LeakyReLU (PyTorch: 0.01)."""
 
 ADAM_EPSILON = 1e-7
 """Keras's default (PyTorch: 1e-8)."""
+
+
+_BETA2 = 0.999
+"""Adam's, in both."""
 
 
 def glorot_uniform_(network: nn.Module, generator: torch.Generator) -> None:
@@ -92,7 +97,7 @@ class SameConv(nn.Conv2d):
                 (math.ceil(length / self.stride[0]) - 1) * self.stride[0] + self.kernel_size[0] - length, 0
             )
             pads += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride)
+        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, groups=self.groups)
 
 
 class SameConvTranspose(nn.ConvTranspose2d):
@@ -106,7 +111,7 @@ class SameConvTranspose(nn.ConvTranspose2d):
         """(B, C, H, W) → (B, C', stride·H, stride·W)."""
         assert output_size is None, "the size follows from the stride"
         stride, before = self.stride[0], (self.kernel_size[0] - self.stride[0]) // 2
-        y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, before)
+        y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, before, groups=self.groups)
         return y[:, :, : stride * x.shape[2], : stride * x.shape[3]]
 
 
@@ -118,7 +123,7 @@ class Adam:
     """
 
     def __init__(self, parameters: list[nn.Parameter], learning_rate: float, beta1: float = 0.9) -> None:
-        betas = (beta1, 0.999)
+        betas = (beta1, _BETA2)
         self.torch_adam = torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
         self.parameters = parameters
         self.steps = 0
@@ -126,7 +131,7 @@ class Adam:
     def step(self, gradients: tuple[Tensor, ...]) -> None:
         """Move the parameters by one step along the gradients, given in their order."""
         self.steps += 1
-        self.torch_adam.param_groups[0]["eps"] = ADAM_EPSILON / math.sqrt(1 - 0.999**self.steps)
+        self.torch_adam.param_groups[0]["eps"] = ADAM_EPSILON / math.sqrt(1 - _BETA2**self.steps)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = _laid_out_like(parameter, gradient)
         self.torch_adam.step()
@@ -154,6 +159,50 @@ class Adam:
                 "exp_avg": _laid_out_like(parameter, tensors[f"{number}.exp_avg"]),
                 "exp_avg_sq": _laid_out_like(parameter, tensors[f"{number}.exp_avg_sq"]),
             }
+
+
+class SteadyAdam:
+    """``Adam`` as a step that is nothing but kernels: what changes from step to step is read from a tensor.
+
+    PyTorch's fused step has the corrections for averages that begin at zero built in; at a step that lies far off they
+    are 1, and the rate that ``keras_rate`` gives holds them instead, as in Kingma and Ba's section 2.
+    """
+
+    def __init__(self, parameters: list[Tensor], beta1: float = 0.9) -> None:
+        self.parameters, self.beta1 = parameters, beta1
+        self.first = [torch.zeros_like(value) for value in parameters]
+        self.second = [torch.zeros_like(value) for value in parameters]
+        self._far = [torch.full((), 1e9, device=value.device) for value in parameters]
+
+    def step(self, gradients: tuple[Tensor, ...], rate: Tensor) -> None:
+        """Move the parameters along the gradients, given in their order, by a rate () of ``keras_rates``."""
+        laid_out = [
+            _laid_out_like(value, slope) for value, slope in zip(self.parameters, gradients, strict=True)
+        ]
+        with torch.no_grad():
+            adam(
+                self.parameters,
+                laid_out,
+                self.first,
+                self.second,
+                [],
+                self._far,
+                fused=True,
+                capturable=rate.device.type == "cuda",
+                amsgrad=False,
+                beta1=self.beta1,
+                beta2=_BETA2,
+                lr=rate,
+                weight_decay=0.0,
+                eps=ADAM_EPSILON,
+                maximize=False,
+            )
+
+
+def keras_rates(start: int, count: int, learning_rate: float, beta1: float = 0.9) -> Tensor:
+    """(count,) float64 rates α_t of the steps behind ``start`` others: what ``SteadyAdam`` reads."""
+    steps = torch.arange(start + 1, start + count + 1, dtype=torch.float64)
+    return learning_rate * (1 - _BETA2**steps).sqrt() / (1 - beta1**steps)
 
 
 def _laid_out_like(parameter: Tensor, values: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Train many classifiers at once: one program for all recipes of equal shape, and to rounding what each gives alone."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from healthgan.classifiers.networks import NETWORKS, Network
 from healthgan.classifiers.pictures import Pictures
 from healthgan.classifiers.program import Program
 from healthgan.classifiers.recipes import Phase, Recipe
-from healthgan.classifiers.room import activations, budget
+from healthgan.classifiers.room import activations, budget, by_turns
 from healthgan.classifiers.stacks import stack_of
 from healthgan.classifiers.train import (
     Trained,
@@ -101,17 +100,15 @@ class _Group:
         if not self._can_be_stacked():
             return self._one_by_one(told)
         pool = torch.from_numpy(self.pixels).to(self.device)
-        found: list[Outcome] = []
-        size = self._at_once()
-        while len(found) < len(self.members):
-            some = self.members[len(found) : len(found) + size]
-            before = len(found) * some[0].recipe.steps
-            with suppress(torch.OutOfMemoryError) if size > 1 else nullcontext():
-                found += self._together(some, pool, _beyond(told, before, len(some)))
-                continue
-            size = -(-size // 2)
-            torch.cuda.empty_cache()  # now that the error, and what its frames held, is gone
-        return found
+        done = 0
+
+        def work(some: Sequence[_Member]) -> list[Outcome]:
+            nonlocal done
+            found = self._together(some, pool, _beyond(told, done, len(some)))
+            done += len(some) * some[0].recipe.steps
+            return found
+
+        return by_turns(self.members, self._at_once(), work)
 
     def _can_be_stacked(self) -> bool:
         recipe = self.members[0].recipe
@@ -143,7 +140,7 @@ class _Group:
         return found
 
     def _at_once(self) -> int:
-        """How many fit, in equal shares."""
+        """How many fit."""
         recipe = self.members[0].recipe
         network = _fresh(recipe, self.shape)[0]
         weights = sum(value.nbytes for value in network.parameters())
@@ -160,9 +157,7 @@ class _Group:
         )
         # Parameters, gradient, two averages and what a step makes of them; images and what is made of them.
         one = 8 * weights + images * activations(network, self.shape, self.device) + blocks
-        most = max(1, budget(self.device, self.memory) // one)
-        parts = -(-len(self.members) // most)
-        return -(-len(self.members) // parts)
+        return max(1, budget(self.device, self.memory) // one)
 
     def _together(
         self, members: Sequence[_Member], pool: Tensor, told: Callable[[int], None]

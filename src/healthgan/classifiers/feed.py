@@ -1,6 +1,7 @@
 """What many trainings read from chance, prepared on the CPU some hundred steps at a time, beside the device's work."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,12 +24,73 @@ _THREADS = 8
 """That draw; most of a draw happens outside Python's lock."""
 _SPAN = 256
 """Steps that are prepared at a time, at most."""
-_SPAN_BYTES = 1 << 26
+SPAN_BYTES = 1 << 26
 """Of what is prepared at a time, about."""
 
 Block = dict[str, Tensor]
-"""What some steps S of E trainings need: index (S, E, B) int32, targets and weights (S, E, b, K), rates (S, E) and root
-(S,) of Adam; if any training wants it: alter (S, E, B, 7), other (S, E, b) int32, share (S, E, b), mask (S, E, B, D) uint8."""
+"""What some steps of trainings need, by name: all of it has the steps first."""
+
+
+class Blocks(ABC):
+    """What the steps of some trainings read from chance, in blocks; one is made while another is in use.
+
+    Args:
+        rows: how many trainings.
+        steps: of each.
+        pin: whether blocks go to a CUDA device, which takes them faster from memory that stays where it is.
+    """
+
+    span: int
+    """Steps of a block, at most."""
+
+    def __init__(self, rows: int, steps: int, *, pin: bool) -> None:
+        self.rows, self.steps, self.pin = rows, steps, pin
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks, in order."""
+        made = self._made()
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(next, made, None)
+            while (block := coming.result()) is not None:
+                coming = thread.submit(next, made, None)
+                yield block
+
+    @property
+    def bytes(self) -> int:
+        """That blocks take on the device and beside it."""
+        return 2 * self.span * self._one()
+
+    def _one(self) -> int:
+        """Bytes of a step."""
+        return sum(tensor.nbytes for tensor in self._empty(1).values())
+
+    def _made(self) -> Iterator[Block]:
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+            start = 0
+            for count in self._counts():
+                block = self._empty(count)
+                self._schedule(block, start)
+                for _ in threads.map(partial(self._fill, block), range(self.rows)):
+                    pass  # an error in a thread is raised here
+                start += count
+                yield {name: tensor.pin_memory() for name, tensor in block.items()} if self.pin else block
+
+    def _counts(self) -> Iterator[int]:
+        """Steps of each block: as many as there can be, and at last what is left."""
+        for start in range(0, self.steps, self.span):
+            yield min(self.span, self.steps - start)
+
+    @abstractmethod
+    def _empty(self, steps: int) -> Block:
+        """A block of so many steps."""
+
+    @abstractmethod
+    def _schedule(self, block: Block, start: int) -> None:
+        """What no chance decides; the block begins with step ``start``."""
+
+    @abstractmethod
+    def _fill(self, block: Block, row: int) -> None:
+        """What chance decides for a training, called once for each block in order."""
 
 
 @dataclass(frozen=True)
@@ -50,49 +112,39 @@ class Lane:
     dropout: Dropout | None
 
 
-class Feed:
+class Feed(Blocks):
     """The blocks of a phase, for lanes whose phases have equal steps and shapes.
+
+    In a block of S steps of E trainings are index (S, E, B) int32, targets and weights (S, E, b, K), rates (S, E) and
+    root (S,) of Adam; if any training wants it, alter (S, E, B, 7), other (S, E, b) int32, share (S, E, b) and
+    mask (S, E, B, D) uint8.
 
     Args:
         lanes: the trainings.
         values: of an image.
         width: of the dropout masks; 0 for none.
         dtype: in which the trainings compute.
-        pin: whether blocks go to a CUDA device, which takes them faster from memory that stays where it is.
+        pin: as ``Blocks`` takes it.
     """
 
     def __init__(
         self, lanes: Sequence[Lane], values: int, width: int, dtype: torch.dtype, *, pin: bool
     ) -> None:
         phase = lanes[0].phase
-        self.lanes, self.width, self.dtype, self.pin = lanes, width, dtype, pin
-        self.steps, self.batch, self.labelled = phase.steps, batch_images(phase), phase.labelled
+        super().__init__(len(lanes), phase.steps, pin=pin)
+        self.lanes, self.width, self.dtype = lanes, width, dtype
+        self.batch, self.labelled = batch_images(phase), phase.labelled
         self.outputs, self.chunk = phase.targets.shape[1], chunk_steps(phase, values)
         self.alters = any(not lane.phase.augmentation.none for lane in lanes)
         self.mixes = any(lane.phase.mixup > 0 for lane in lanes)
-        one = sum(tensor.nbytes for tensor in self._empty(1).values())
-        self.span = self.chunk * max(1, min(_SPAN, self.steps, _SPAN_BYTES // one) // self.chunk)
-        self.bytes = 2 * self.span * one
+        most = min(_SPAN, self.steps, SPAN_BYTES // self._one())
+        self.span = self.chunk * max(1, most // self.chunk)
+        self._streams: list[Iterator[Drawn]] = []
 
     def blocks(self) -> Iterator[Block]:
-        """All blocks of ``span`` steps, the last one with as many as are left; one is made while another is in use."""
-        made = self._made()
-        with ThreadPoolExecutor(1) as thread:
-            coming = thread.submit(next, made, None)
-            while (block := coming.result()) is not None:
-                coming = thread.submit(next, made, None)
-                yield block
-
-    def _made(self) -> Iterator[Block]:
-        streams = [draw(lane.phase, lane.number, lane.seed, self.chunk) for lane in self.lanes]
-        rows = range(len(self.lanes))
-        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
-            for start in range(0, self.steps, self.span):
-                block = self._empty(min(self.span, self.steps - start))
-                self._schedule(block, start)
-                for _ in threads.map(partial(self._fill, block), rows, self.lanes, streams):
-                    pass  # an error in a thread is raised here
-                yield {name: tensor.pin_memory() for name, tensor in block.items()} if self.pin else block
+        """All blocks of ``span`` steps, the last one with as many as are left."""
+        self._streams = [draw(lane.phase, lane.number, lane.seed, self.chunk) for lane in self.lanes]
+        return super().blocks()
 
     def _empty(self, steps: int) -> Block:
         place = steps, len(self.lanes)
@@ -124,10 +176,11 @@ class Feed:
             torch.tensor([(1 - BETA2 ** (step + 1)) ** -0.5 for step in steps], dtype=torch.float64)
         )
 
-    def _fill(self, block: Block, row: int, lane: Lane, stream: Iterator[Drawn]) -> None:
+    def _fill(self, block: Block, row: int) -> None:
         """The row of one training in a block."""
+        lane = self.lanes[row]
         for place in range(0, len(block["root"]), self.chunk):
-            self._put(block, place, row, lane, next(stream))
+            self._put(block, place, row, lane, next(self._streams[row]))
         if self.width and lane.dropout is not None:
             for mask in block["mask"]:
                 lane.dropout.draw(mask[row])

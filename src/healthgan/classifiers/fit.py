@@ -111,7 +111,7 @@ def fit_balanced(
 
 def predict(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The probability of the rare class (N,) float32 for images (N, H, W, C) uint8."""
-    probabilities: NDArray[np.float32] = _logits(classifier, pixels).sigmoid().cpu().numpy()
+    probabilities: NDArray[np.float32] = _logits(classifier, pixels).sigmoid().float().cpu().numpy()
     return probabilities
 
 
@@ -141,15 +141,15 @@ def _logits(classifier: Classifier, pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def _inputs(classifier: Classifier, pixels: Tensor) -> Tensor:
-    """(B, H, W, C) uint8 → (B, C, H, W) float32, channels last in memory."""
-    inputs = pixels.permute(0, 3, 1, 2).float()
+    """(B, H, W, C) uint8 → (B, C, H, W) in the network's type, channels last in memory."""
+    inputs = pixels.permute(0, 3, 1, 2).to(classifier.network.logit.weight.dtype)
     return inputs / 255 if classifier.recipe.scale_pixels else inputs
 
 
 def _step(classifier: Classifier, pixels: Tensor, targets: Tensor) -> Tensor:
     """One step of Adam on binary cross-entropy; how many images the network judged right before it."""
     logits = classifier.network(_inputs(classifier, pixels))
-    loss = F.binary_cross_entropy_with_logits(logits, targets.float())
+    loss = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
     classifier.adam.step(torch.autograd.grad(loss, classifier.adam.parameters))
     right: Tensor = ((logits > 0) == (targets == 1)).sum()
     return right

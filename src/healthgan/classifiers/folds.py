@@ -1,13 +1,16 @@
 """The study's way of training and scoring one classifier: folds, then the test set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from healthgan.classifiers.chains import Chain, Fold
 from healthgan.classifiers.fit import Recipe, fit, new_classifier, predict
+from healthgan.classifiers.fold_program import run_chains
+from healthgan.classifiers.pictures import Pictures
 from healthgan.scores import accuracy
 
 
@@ -26,6 +29,23 @@ class Examples:
     labels: NDArray[np.int64]
     synthetic: NDArray[np.bool_]
     folds: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FoldTraining:
+    """What ``run_folds`` takes that differs from one training of a study to another.
+
+    Attributes:
+        examples: all images for training and validation.
+        test_pixels: (M, H, W, C) uint8; they decide nothing.
+        epochs: a fold.
+        seed: decides everything random.
+    """
+
+    examples: Examples
+    test_pixels: NDArray[np.uint8]
+    epochs: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -69,21 +89,14 @@ def run_folds(
     Returns:
         The scores of the folds and the test images' probabilities (M,).
     """
-    numbers = np.unique(examples.folds)
-    seeds = [
-        int(child.generate_state(1, np.uint64)[0] >> 1)
-        for child in np.random.SeedSequence(seed).spawn(len(numbers))
-    ]
+    parts = _parts(examples, synthetic_in_validation=synthetic_in_validation)
+    seeds = _seeds(seed, len(parts))
     size = (examples.pixels.shape[1], examples.pixels.shape[2])
     classifier = new_classifier(size, examples.pixels.shape[3], recipe, seeds[0], device)
     scores = []
-    for done, number in enumerate(numbers):
+    for done, (training, validation) in enumerate(parts):
         if reset_between_folds and done:
             classifier = new_classifier(size, examples.pixels.shape[3], recipe, seeds[done], device)
-        training = np.flatnonzero(examples.folds != number)
-        validation = np.flatnonzero(
-            (examples.folds == number) & (synthetic_in_validation | ~examples.synthetic)
-        )
         accuracies = fit(
             classifier,
             examples.pixels[training],
@@ -92,12 +105,101 @@ def run_folds(
             lambda epoch, before=done * epochs: progress(before + epoch),  # type: ignore[misc] # mypy cannot infer a lambda with a default
         )
         judged = predict(classifier, examples.pixels[validation])
-        scores.append(
-            FoldScores(
-                train_accuracy=accuracies[-1],
-                val_accuracy=accuracy(examples.labels[validation], judged),
-                train_images=len(training),
-                val_images=len(validation),
-            )
-        )
+        scores.append(_scored(examples, training, validation, accuracies[-1], judged))
     return scores, predict(classifier, test_pixels)
+
+
+def run_many_folds(
+    trainings: Sequence[FoldTraining],
+    *,
+    recipe: Recipe,
+    reset_between_folds: bool,
+    synthetic_in_validation: bool,
+    device: torch.device,
+    progress: Callable[[int, int], None],
+    memory: int | None = None,
+) -> list[tuple[list[FoldScores], NDArray[np.float32]]]:
+    """What ``run_folds`` gives on the CPU for each training, to rounding, with all of them trained as one program.
+
+    Draws are those of a training alone. Sums are taken in another order, which Adam makes more of with every step.
+
+    Args:
+        trainings: on images of one size.
+        recipe: how the networks are trained.
+        reset_between_folds: start each fold with a fresh network.
+        synthetic_in_validation: leave synthetic images in the validation folds.
+        device: where to train.
+        progress: called with the number of steps done, and of how many, in all trainings together.
+        memory: bytes that networks trained at once may take; None: what a CUDA device has free, or ``room.MEMORY``.
+    """
+    if not trainings:
+        return []
+    pictures = Pictures(trainings[0].test_pixels.shape[1:])
+    chains: list[Chain] = []
+    judging: list[NDArray[np.int64]] = []
+    owners: list[int] = []
+    for owner, one in enumerate(trainings):
+        place, test = pictures.add(one.examples.pixels), pictures.add(one.test_pixels)
+        folds = [
+            Fold(place[training], one.examples.labels[training], place[validation])
+            for training, validation in _parts(one.examples, synthetic_in_validation=synthetic_in_validation)
+        ]
+        runs = [(fold,) for fold in folds] if reset_between_folds else [tuple(folds)]
+        seeds = _seeds(one.seed, len(folds))
+        chains += [Chain(run, one.epochs, recipe.batch, seed) for run, seed in zip(runs, seeds, strict=False)]
+        judging += [test[:0]] * (len(runs) - 1) + [test]
+        owners += [owner] * len(runs)
+    total = sum(chain.steps for chain in chains)
+    courses = run_chains(
+        chains, judging, pictures.pixels, recipe, device, lambda done: progress(done, total), memory
+    )
+    found = []
+    for owner, one in enumerate(trainings):
+        own = [course for course, whose in zip(courses, owners, strict=True) if whose == owner]
+        outcomes = [
+            outcome
+            for course in own
+            for outcome in zip(course.train_accuracies, course.validation, strict=True)
+        ]
+        parts = _parts(one.examples, synthetic_in_validation=synthetic_in_validation)
+        scores = [
+            _scored(one.examples, training, validation, right, judged)
+            for (training, validation), (right, judged) in zip(parts, outcomes, strict=True)
+        ]
+        found.append((scores, own[-1].judged))
+    return found
+
+
+def _parts(
+    examples: Examples, *, synthetic_in_validation: bool
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For each fold the positions of its training and its validation images."""
+    return [
+        (
+            np.flatnonzero(examples.folds != number),
+            np.flatnonzero((examples.folds == number) & (synthetic_in_validation | ~examples.synthetic)),
+        )
+        for number in np.unique(examples.folds)
+    ]
+
+
+def _seeds(seed: int, folds: int) -> list[int]:
+    """One a fold."""
+    return [
+        int(child.generate_state(1, np.uint64)[0] >> 1) for child in np.random.SeedSequence(seed).spawn(folds)
+    ]
+
+
+def _scored(
+    examples: Examples,
+    training: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    train_accuracy: float,
+    judged: NDArray[np.float32],
+) -> FoldScores:
+    return FoldScores(
+        train_accuracy=train_accuracy,
+        val_accuracy=accuracy(examples.labels[validation], judged),
+        train_images=len(training),
+        val_images=len(validation),
+    )

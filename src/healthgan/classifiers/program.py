@@ -1,4 +1,4 @@
-"""The steps of many trainings of one phase as one program, whose inputs lie where they are throughout."""
+"""The steps of many trainings of one phase as one program."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,19 +11,16 @@ from torch.nn import functional as F
 from healthgan.classifiers.augment import Strengths, mirrored, moves, relights, relit, resampled, strengths_of
 from healthgan.classifiers.feed import BETA1, BETA2, Block, Feed, Lane
 from healthgan.classifiers.recipes import Augmentation
+from healthgan.classifiers.recording import Recorded
 from healthgan.classifiers.stacks import Stack
 
-GRAPHS = True
-"""Whether a CUDA device records a step once and plays it again; benchmarks turn it off."""
 _EPSILON = 1e-8
 """PyTorch's default for Adam."""
-_WARM = 3
-"""Steps that are taken, and taken back, before one is recorded, as PyTorch's notes on CUDA graphs ask for."""
 
 _Change = Callable[[Tensor, Tensor, Strengths], Tensor]
 
 
-class Program:
+class Program(Recorded):
     """E trainings in one phase; ``run`` takes all steps.
 
     Args:
@@ -34,19 +31,18 @@ class Program:
 
     def __init__(self, stack: Stack, feed: Feed, pool: Tensor) -> None:
         device, dtype = stack.flat.device, stack.flat.dtype
+        super().__init__(device, feed.span, feed.steps, steady=stack.steady)
         lanes = feed.lanes
         self.stack, self.feed, self.pool = stack, feed, pool
         self.flat = stack.flat.detach().requires_grad_()
         self.first, self.second = torch.zeros_like(stack.flat), torch.zeros_like(stack.flat)
         self.epsilon = torch.tensor(_EPSILON, dtype=dtype, device=device)
-        self.now = torch.zeros(1, dtype=torch.int64, device=device)
         self.losses = torch.zeros(feed.span, len(lanes), dtype=dtype, device=device)
         ratio = [lane.phase.class_weights[1] / lane.phase.class_weights[0] for lane in lanes]
         self.ratio = torch.tensor(ratio, device=device).to(dtype)[:, None, None]
         align = [lane.phase.align_weight for lane in lanes]
         self.align = torch.tensor(align, device=device) if any(align) else None
         self.changes = _changes(lanes, feed.batch, device, dtype)
-        self.block: Block = {}
 
     def run(self, told: Callable[[int], None]) -> NDArray[np.int64]:
         """Take all steps.
@@ -60,13 +56,7 @@ class Program:
         """
         found = np.zeros(len(self.feed.lanes), np.int64)
         done = 0
-        step: Callable[[], object] | None = None
-        for block in self.feed.blocks():
-            self._load(block)
-            step = step or self._made()
-            count = len(block["root"])
-            for _ in range(count):
-                step()
+        for count, _ in self.taken(self.feed.blocks()):
             losses = self.losses[:count].cpu().numpy()
             for start in range(0, count, self.feed.chunk):
                 some = losses[start : start + self.feed.chunk]
@@ -77,24 +67,17 @@ class Program:
         finite = self.flat.detach().isfinite().all(dim=1).cpu().numpy()
         return np.where((found == 0) & ~finite, -1, found)
 
-    def _load(self, block: Block) -> None:
-        """Put a block where the steps read it; the first one makes the places."""
-        if not self.block:
-            self.block = {name: value.to(self.flat.device) for name, value in block.items()}
-        else:
-            for name, value in block.items():
-                self.block[name][: len(value)].copy_(value, non_blocking=True)
-        self.now.zero_()
+    def state(self) -> list[Tensor]:
+        """Weights and both averages of Adam."""
+        return [self.flat, self.first, self.second]
 
-    def _step(self) -> None:
-        """One step of every training, the one whose number ``now`` holds; nothing here waits for the device."""
-        block = {name: value.index_select(0, self.now)[0] for name, value in self.block.items()}
+    def step(self, block: Block) -> None:
+        """One step of every training."""
         loss = self._loss(block)
         (slope,) = torch.autograd.grad(loss.sum(), self.flat)
         with torch.no_grad():
             self._adam(slope, block["rates"], block["root"])
             self.losses.index_copy_(0, self.now, loss.detach()[None])
-            self.now += 1
 
     def _loss(self, block: Block) -> Tensor:
         """(E,) each training's own."""
@@ -134,27 +117,6 @@ class Program:
         self.second.mul_(BETA2).addcmul_(slope, slope, value=1 - BETA2)
         below = torch.addcmul(self.epsilon, self.second.sqrt(), root)
         self.flat.addcdiv_(self.first * rates[:, None], below)
-
-    def _made(self) -> Callable[[], object]:
-        """The step; on a CUDA device its kernels, recorded."""
-        if self.flat.device.type != "cuda" or not GRAPHS or not self.stack.steady or self.feed.steps <= _WARM:
-            return self._step
-        state = [self.flat, self.first, self.second]
-        before = [tensor.detach().clone() for tensor in state]
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call] # PyTorch has no type for it
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(_WARM):
-                self._step()
-                self.now.zero_()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._step()
-        with torch.no_grad():
-            for tensor, value in zip(state, before, strict=True):
-                tensor.copy_(value)
-        return graph.replay
 
 
 def _covariance(features: Tensor) -> Tensor:

@@ -1,5 +1,9 @@
 """How many networks the memory holds."""
 
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -10,6 +14,23 @@ MEMORY = 1 << 30
 """Bytes that networks trained at once may take where nothing else is said and there is no CUDA device to ask."""
 _SHARE = 0.7
 """Of a CUDA device's free memory."""
+
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def by_turns(items: Sequence[Item], most: int, work: Callable[[Sequence[Item]], list[Found]]) -> list[Found]:
+    """What is found for all items, ``most`` at a time in equal shares; half of that where a device runs out of memory."""
+    size = -(-len(items) // -(-len(items) // most)) if items else 1
+    found: list[Found] = []
+    while len(found) < len(items):
+        with suppress(torch.OutOfMemoryError) if size > 1 else nullcontext():
+            found += work(items[len(found) : len(found) + size])
+            continue
+        size = -(-size // 2)
+        torch.cuda.empty_cache()  # now that the error, and what its frames held, is gone
+    return found
 
 
 def budget(device: torch.device, memory: int | None) -> int:

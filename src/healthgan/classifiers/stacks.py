@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,12 @@ class Stack:
         """(E, …) each, by name: views into ``flat``."""
         sizes = [shape.numel() for shape in self._shapes.values()]
         return dict(zip(self._shapes, torch.split(flat, sizes, dim=1), strict=True))
+
+    def some(self, places: Sequence[int]) -> Self:
+        """The networks in these places as a stack of their own."""
+        found = copy.copy(self)
+        found.flat = self.flat.detach()[list(places)]
+        return found
 
     def train(self, mode: bool) -> None:
         """As ``nn.Module.train``."""
