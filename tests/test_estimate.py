@@ -5,7 +5,8 @@ import pytest
 
 from healthgan import calibrate, studies
 from healthgan.calibrate import Trial, measure
-from healthgan.estimate import MEASURING, USUAL, amounts, disk, expected
+from healthgan.cli_plan import _rougher
+from healthgan.estimate import MEASURING, USUAL, amounts, completed, disk, expected
 from healthgan.executors import Job
 from healthgan.protocol import load_protocol
 from tiny import tiny_protocol
@@ -99,6 +100,32 @@ def test_a_watch_leaves_the_first_stretch_out(monkeypatch: pytest.MonkeyPatch) -
     watch = calibrate._Watch()
     assert [watch.seen(done) for done in (1, 2, 3, 4)] == [False, False, True, True]
     assert watch.each == pytest.approx(2.0)
+
+
+def test_a_watch_without_time_sees_one_stretch() -> None:
+    watch = calibrate._Watch(until=0.0)
+    assert [watch.seen(done) for done in (1, 2)] == [False, True]
+
+
+def test_what_was_not_measured_is_as_much_slower_as_what_was() -> None:
+    """Twice and eight times the usual: four times."""
+    rates = {"step": 2 * USUAL["step"], "pair": 8 * USUAL["pair"]}
+    found = completed(rates, ("step", "pair", "image"))
+    assert found == {**rates, "image": pytest.approx(4 * USUAL["image"])}
+    assert completed({}, ("image",)) == {"image": USUAL["image"]}
+
+
+def test_without_time_one_thing_is_measured_and_the_estimate_says_so(
+    short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "LIMIT", 0.0)
+    trial = Trial(tiny_protocol(), (16, 16, 1), (24, 60), "cpu", brought=False, together=0)
+    found = calibrate.calibrate(trial, 1)
+    assert found.presumed == ("fold step", "pair")
+    slower = found.rates["gan step"] / USUAL["gan step"]
+    assert found.rates["fold step"] == pytest.approx(slower * USUAL["fold step"])
+    assert "before fold step and pair; what that takes is presumed" in _rougher(list(found.presumed))
+    assert _rougher([]) == ""
 
 
 def test_the_machine_is_measured_in_as_many_workers_as_there_will_be(short: None) -> None:

@@ -319,14 +319,9 @@ def test_the_default_generator_is_trained_on_all_classes_and_told_the_patients(d
     assert len(pickle.dumps(found)) > 0
 
 
-def test_import_is_lazy_and_says_what_is_missing():
+def test_import_is_lazy():
     code = "import sys, healthgan; assert 'numpy' not in sys.modules; assert hasattr(healthgan, 'GANSampler')"
     subprocess.run([sys.executable, "-c", code], check=True)
-    code = "import sys; sys.modules['imblearn'] = None; from healthgan import GANSampler"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (
-        "ImportError: GANSampler needs imbalanced-learn: pip install 'healthgan[imblearn]'." in found.stderr
-    )
     with pytest.raises(AttributeError, match="has no attribute 'nonsuch'"):
         sys.modules["healthgan"].nonsuch  # noqa: B018
 

@@ -1,7 +1,9 @@
 """How fast this machine does what a study is made of: measured for seconds, on made-up images of the study's size."""
 
+import math
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,24 +12,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from healthgan.arms import Materials, Settings, make_training
+from healthgan.arms import Materials, make_training
 from healthgan.classifiers.batched import train_many
 from healthgan.classifiers.fit import Recipe, fit, new_classifier
 from healthgan.classifiers.train import train
-from healthgan.estimate import Rates, What
+from healthgan.estimate import Rates, What, completed
 from healthgan.executors import Job, Report, Result, run_jobs
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import BLOCK
 from healthgan.generators.fit_dcgan import fit_dcgan
 from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
+from healthgan.generators.unet import UNet
 from healthgan.protocol import Protocol
 from healthgan.protocol_sound import Sound
 from healthgan.sound.context import training_settings
 from healthgan.ssim import best_match
 from healthgan.stopping import Stopped
 
-SECONDS = 1.5
+SECONDS = 1.0
 """How long each thing is measured; slow ones twice at least."""
+LIMIT = 25.0
+"""After so many seconds nothing more is begun, and what is being measured ends with its next stretch."""
 IMAGES = 256
 """Made-up images of a class, at most."""
 
@@ -38,12 +43,14 @@ class Machine:
 
     Attributes:
         rates: seconds that one of each thing takes in one of the workers, all of them at work.
+        presumed: those of them that there was no time to measure (``estimate.completed``).
         start: seconds until workers can begin.
         weights: bytes of a generator's file.
         seconds: that measuring took.
     """
 
     rates: Rates
+    presumed: tuple[What, ...]
     start: float
     weights: int
     seconds: float
@@ -60,6 +67,7 @@ class Trial:
         device: ``cpu`` or ``cuda``.
         brought: whether no generator is trained.
         together: classifiers that are trained in one go; 0 for one by one.
+        until: when measuring ends, by the monotonic clock, which all processes of a machine share.
     """
 
     protocol: Protocol | Sound
@@ -68,6 +76,11 @@ class Trial:
     device: str
     brought: bool
     together: int
+    until: float = math.inf
+
+
+Part = Callable[[Trial, Materials, Rates], Mapping[What, float]]
+"""Measures something with made-up images, given what was measured before."""
 
 
 class _EnoughError(Exception):
@@ -83,53 +96,76 @@ def calibrate(trial: Trial, workers: int) -> Machine:
     """
     began = time.monotonic()
     jobs = [Job(f"calibration/{number}", "calibration", {}) for number in range(workers)]
-    found = list(run_jobs(jobs, set(), measure, trial, workers, lambda _: None))
+    limited = replace(trial, until=began + LIMIT)
+    found = list(run_jobs(jobs, set(), measure, limited, workers, lambda _: None))
     seconds = time.monotonic() - began
-    rates: dict[What, float] = {
-        what: float(np.mean([record["rates"][what] for record in found])) for what in found[0]["rates"]
-    }
+    wanted = [what for names in _parts(trial) for what in names]
+    known: dict[What, float] = {}
+    for what in wanted:
+        each = [record["rates"][what] for record in found if what in record["rates"]]
+        if each:
+            known[what] = float(np.mean(each))
     return Machine(
-        rates,
-        max(seconds - max(record["time_seconds"] for record in found), 0.0),
-        int(found[0]["weights"]),
-        seconds,
+        rates=completed(known, wanted),
+        presumed=tuple(what for what in wanted if what not in known),
+        start=max(seconds - max(record["time_seconds"] for record in found), 0.0),
+        weights=int(found[0]["weights"]),
+        seconds=seconds,
     )
 
 
 def measure(trial: Trial, _job: Job, _report: Report) -> Result:
-    """What one worker measures."""
+    """What one worker measures, the most telling first: one thing at least, the others while there is time."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     rare, reference = (
         rng.integers(0, 256, (min(count, IMAGES), *trial.shape), np.uint8) for count in trial.counts
     )
-    rates: dict[What, float] = {"pair": _pair(rare, reference)}
-    weights = 0
+    materials, rates = Materials(rare, reference), dict[What, float]()
+    for part in _parts(trial).values():
+        if not rates or time.monotonic() < trial.until:
+            rates |= part(trial, materials, rates)
+    return {"rates": rates, "weights": _weights(trial)}
+
+
+def _parts(trial: Trial) -> "dict[tuple[What, ...], Part]":
+    """What is measured, in order, and by what."""
+    sound, trained = isinstance(trial.protocol, Sound), not trial.brought
+    parts: list[tuple[bool, tuple[What, ...], Part]] = [
+        (sound, ("step",), _step),
+        (sound and trained, ("generator step",), _generator_step),
+        (not sound and trained, ("gan step",), _gan_step),
+        (not sound, ("fold step",), _fold_step),
+        (True, ("pair",), _pair),
+        (sound, ("altered step",), _altered_step),
+        (sound and trained, ("check", "image"), _check_and_image),
+    ]
+    return {names: part for asked, names, part in parts if asked}
+
+
+def _weights(trial: Trial) -> int:
+    """Bytes of one generator; 0 where none is trained."""
+    if trial.brought:
+        return 0
+    height, width, channels = trial.shape
     if isinstance(trial.protocol, Sound):
-        rates |= {what: _step(trial, arm, rare, reference) for what, arm in _STEPS.items()}
-        if not trial.brought:
-            found, weights = _generator(trial.protocol, rare, reference, trial.device)
-            rates |= found
-    else:
-        rates["fold step"] = _fold_step(trial.protocol, rare, reference, trial.device)
-        if not trial.brought:
-            rates["gan step"] = _gan_step(trial.protocol, rare, trial.device)
-            weights = _bytes(Generator(trial.protocol.generator.preset, trial.shape[0], trial.shape[2]))
-    return {"rates": rates, "weights": weights}
-
-
-_STEPS: dict[What, str] = {"step": "real", "altered step": "classical"}
+        settings = DIFFUSION[trial.protocol.generator.preset]
+        return _bytes(UNet((height, width), channels, 2, settings.width, torch.Generator()))
+    return _bytes(Generator(trial.protocol.generator.preset, height, channels))
 
 
 class _Watch:
     """Times what calls it now and then, the first stretch left out: it loads and compiles."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float = math.inf) -> None:
+        self._until = until
         self._marks: list[tuple[float, float]] = []
 
     def seen(self, done: float) -> bool:
-        """So much is done now; True where that was watched for long enough."""
+        """So much is done now; True where that was watched for long enough, or once where there is no more time."""
         self._marks.append((done, time.perf_counter()))
+        if len(self._marks) > 1 and time.monotonic() >= self._until:
+            return True
         return len(self._marks) > 2 and self._marks[-1][1] - self._marks[0][1] >= SECONDS
 
     def stop_if_enough(self, done: float) -> None:
@@ -144,79 +180,85 @@ class _Watch:
         return (end - start) / max(last - first, 1)
 
 
-def _pair(rare: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Seconds for a pair of pixels in the search for the most alike image."""
+def _pair(trial: Trial, images: Materials, _rates: Rates) -> Mapping[What, float]:
+    """A pair of pixels in the search for the most alike image."""
+    rare, reference = images.rare, images.reference
     best_match(rare[:8], reference[:8], threads=1, device="cpu")  # compiles
-    watch, done = _Watch(), 0
+    watch, done = _Watch(trial.until), 0
     while not watch.seen(done):
         best_match(rare, reference, threads=1, device="cpu")
         done += len(rare) * reference.size
-    return watch.each
+    return {"pair": watch.each}
 
 
-def _step(trial: Trial, arm: str, rare: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
+def _step(trial: Trial, images: Materials, _rates: Rates) -> Mapping[What, float]:
+    """A step of a classifier."""
+    return {"step": _step_of(trial, images, "real")}
+
+
+def _altered_step(trial: Trial, images: Materials, _rates: Rates) -> Mapping[What, float]:
+    """A step of a classifier with classical augmentation."""
+    return {"altered step": _step_of(trial, images, "classical")}
+
+
+def _step_of(trial: Trial, images: Materials, arm: str) -> float:
     """Seconds for a step of an arm's classifiers, which are trained as they will be: one by one, or all together."""
     assert isinstance(trial.protocol, Sound)
-    settings = training_settings(trial.protocol)
-    watch, device = _Watch(), torch.device(trial.device)
-    materials = Materials(rare, reference)
-    if trial.together:
-        return _step_together(settings, arm, materials, device, trial.together)
-    training = make_training(arm, materials, replace(settings, steps=100_000), 0)
+    watch, device = _Watch(trial.until), torch.device(trial.device)
+    settings = replace(training_settings(trial.protocol), steps=10_000 if trial.together else 100_000)
+    trainings = [make_training(arm, images, settings, seed) for seed in range(trial.together or 1)]
     with suppress(_EnoughError):
-        train(training.recipe, training.pool, device, watch.stop_if_enough)
+        if trial.together:
+            given = [(training.recipe, training.pool) for training in trainings]
+            train_many(given, device, watch.stop_if_enough)
+        else:
+            train(trainings[0].recipe, trainings[0].pool, device, watch.stop_if_enough)
     return watch.each
 
 
-def _step_together(
-    settings: Settings,
-    arm: str,
-    materials: Materials,
-    device: torch.device,
-    count: int,
-) -> float:
-    """Seconds for a step of one of many classifiers that are trained in one go."""
-    watch = _Watch()
-    trainings = [
-        make_training(arm, materials, replace(settings, steps=10_000), seed) for seed in range(count)
-    ]
-    with suppress(_EnoughError):
-        train_many([(training.recipe, training.pool) for training in trainings], device, watch.stop_if_enough)
-    return watch.each
+def _labelled(images: Materials) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    labels = np.repeat([0, 1], [len(images.reference), len(images.rare)])
+    return np.concatenate([images.reference, images.rare]), labels
 
 
-def _generator(
-    protocol: Sound, rare: NDArray[np.uint8], reference: NDArray[np.uint8], device: str
-) -> tuple[dict[What, float], int]:
-    """Seconds for a step of the diffusion generator, a check and an image; and the bytes of its weights."""
-    settings = DIFFUSION[protocol.generator.preset]
-    images, labels = np.concatenate([reference, rare]), np.repeat([0, 1], [len(reference), len(rare)])
-    watch, steps = _Watch(), 0
+def _generator_step(trial: Trial, images: Materials, _rates: Rates) -> Mapping[What, float]:
+    """A step of the diffusion generator."""
+    assert isinstance(trial.protocol, Sound)
+    watch, steps = _Watch(trial.until), 0
 
     def stop() -> bool:
         nonlocal steps
         steps += 1
         return watch.seen(steps)
 
+    settings = DIFFUSION[trial.protocol.generator.preset]
     with suppress(Stopped):
-        DiffusionGenerator(settings, device=device, stop=stop).fit(images, labels)
+        DiffusionGenerator(settings, device=trial.device, stop=stop).fit(*_labelled(images))
+    return {"generator step": watch.each}
+
+
+def _check_and_image(trial: Trial, images: Materials, rates: Rates) -> Mapping[What, float]:
+    """A check of the diffusion generator, and an image of it: where there is time, as neither can be cut short."""
+    assert isinstance(trial.protocol, Sound)
+    likely = completed(rates, ("generator step", "check", "image"))
+    if time.monotonic() + likely["check"] + BLOCK * likely["image"] > trial.until:
+        return {}
+    settings = replace(DIFFUSION[trial.protocol.generator.preset], steps=1, checks=1)
     begun = time.perf_counter()
-    short = DiffusionGenerator(replace(settings, steps=1, checks=1), device=device).fit(images, labels)
+    short = DiffusionGenerator(settings, device=trial.device).fit(*_labelled(images))
     checked = time.perf_counter()
     short.sample(BLOCK, 1, 0)
     made = time.perf_counter()
-    assert short.trained is not None
-    rates: dict[What, float] = {
-        "generator step": watch.each,
-        "check": max(checked - begun - watch.each, 0.0),
+    return {
+        "check": max(checked - begun - likely["generator step"], 0.0),
         "image": (made - checked) / BLOCK,
     }
-    return rates, _bytes(short.trained.network)
 
 
-def _gan_step(protocol: Protocol, rare: NDArray[np.uint8], device: str) -> float:
-    """Seconds for a step of the published GAN."""
-    settings, watch, steps = protocol.generator, _Watch(), 0
+def _gan_step(trial: Trial, images: Materials, _rates: Rates) -> Mapping[What, float]:
+    """A step of the published GAN."""
+    assert isinstance(trial.protocol, Protocol)
+    settings, watch, steps = trial.protocol.generator, _Watch(trial.until), 0
 
     def stop() -> bool:
         nonlocal steps
@@ -226,33 +268,32 @@ def _gan_step(protocol: Protocol, rare: NDArray[np.uint8], device: str) -> float
 
     with tempfile.TemporaryDirectory() as folder, suppress(_EnoughError):
         fit_dcgan(
-            rare,
+            images.rare,
             preset=settings.preset,
             epochs=10_000,
             batch=settings.batch,
             learning_rate=settings.learning_rate,
             seed=0,
-            device=torch.device(device),
+            device=torch.device(trial.device),
             checkpoint=Path(folder) / "none",
             progress=lambda _epoch, _facts: None,
             stop=stop,
         )
-    return watch.each
+    return {"gan step": watch.each}
 
 
-def _fold_step(
-    protocol: Protocol, rare: NDArray[np.uint8], reference: NDArray[np.uint8], device: str
-) -> float:
-    """Seconds for a step of the published study's classifier."""
-    settings, watch = protocol.classifier, _Watch()
-    images = np.concatenate([rare, reference])
-    labels = np.repeat([1, 0], [len(rare), len(reference)])
+def _fold_step(trial: Trial, images: Materials, _rates: Rates) -> Mapping[What, float]:
+    """A step of the published study's classifier."""
+    assert isinstance(trial.protocol, Protocol)
+    settings, watch = trial.protocol.classifier, _Watch(trial.until)
+    pixels, labels = _labelled(images)
     recipe = Recipe(settings.scale_pixels, settings.learning_rate, settings.batch)
-    batches = -(-len(images) // recipe.batch)
-    classifier = new_classifier(images.shape[1:3], images.shape[3], recipe, 0, torch.device(device))
+    batches = -(-len(pixels) // recipe.batch)
+    device = torch.device(trial.device)
+    classifier = new_classifier(pixels.shape[1:3], pixels.shape[3], recipe, 0, device)
     with suppress(_EnoughError):
-        fit(classifier, images, labels, 100_000, lambda epoch: watch.stop_if_enough(epoch * batches))
-    return watch.each
+        fit(classifier, pixels, labels, 100_000, lambda epoch: watch.stop_if_enough(epoch * batches))
+    return {"fold step": watch.each}
 
 
 def _bytes(network: torch.nn.Module) -> int:

@@ -90,6 +90,7 @@ def _jobs(
             "jobs_left": len(left),
             "basis": "a measurement on this machine, all workers at work; an estimate",
             "measured_for_seconds": machine.seconds,
+            "not_measured": list(machine.presumed),
             "seconds_each": dict(machine.rates),
             "start_seconds": machine.start,
         },
@@ -154,9 +155,10 @@ def _lines(facts: dict[str, Any], folder: Path) -> list[str]:
     workers = f"{found['workers']} worker{'s' * (found['workers'] != 1)}"
     done = sum(kind["done"] for kind in facts["jobs_by_kind"].values())
     lines = [f"{done} jobs are done already in '{plain(str(folder))}'."] if done else []
+    rougher = _rougher(found["not_measured"])
     lines.append(
         f"Time: about {duration(found['seconds'])} with {workers} on {found['device']}. An estimate: measured here for "
-        f"{found['measured_for_seconds']:.0f} s ({_speeds(found['seconds_each'])}), times what there is to do."
+        f"{found['measured_for_seconds']:.0f} s ({_speeds(found['seconds_each'])}), times what there is to do.{rougher}"
     )
     lines.append(
         f"Disk: about {decimal(space['kept'])} in '{plain(str(folder))}', up to {decimal(space['most'])} on the way; "
@@ -165,6 +167,17 @@ def _lines(facts: dict[str, Any], folder: Path) -> list[str]:
     if space["free"] < space["most"]:
         lines.append("Warning: that is not enough. Make room, or choose another --out.")
     return lines
+
+
+def _rougher(missing: list[str]) -> str:
+    """What makes the estimate rougher than usual; nothing where all was measured."""
+    if not missing:
+        return ""
+    told = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
+    return (
+        f" Rougher than usual: this machine is busy or slow, and measuring ended before {told}; what that takes is presumed "
+        "from the rest."
+    )
 
 
 def _speeds(each: dict[str, float]) -> str:

@@ -1,8 +1,9 @@
 """What a study's jobs should take, before any has run: how much of what each has to do, and how long one of it takes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
+from statistics import geometric_mean
 from types import MappingProxyType
 from typing import Literal
 
@@ -63,6 +64,18 @@ def expected(study: Study | SoundStudy, rates: Rates = USUAL) -> dict[str, float
         job.key: sum(rates[what] * amount for what, amount in amounts(study, job).items())
         for job in study.jobs
     }
+
+
+def completed(rates: Rates, wanted: Iterable[What]) -> Rates:
+    """All rates that are wanted: those not measured are the usual ones, as much slower as the measured ones are.
+
+    Args:
+        rates: measured.
+        wanted: what a study is made of.
+    """
+    slower = [rate / USUAL[what] for what, rate in rates.items() if rate > 0]
+    factor = geometric_mean(slower) if slower else 1.0
+    return {what: rates.get(what, factor * USUAL[what]) for what in wanted}
 
 
 def progress_of(

@@ -1,7 +1,4 @@
-"""``GANSampler``: imbalanced-learn's ``fit_resample`` for arrays of images, with a generator and a likeness filter.
-
-Needs imbalanced-learn (``pip install 'healthgan[imblearn]'``).
-"""
+"""``GANSampler``: imbalanced-learn's ``fit_resample`` for arrays of images, with a generator and a likeness filter."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -9,23 +6,17 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+from imblearn.over_sampling.base import BaseOverSampler
+from imblearn.utils import check_target_type
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from healthgan.errors import InputError
 from healthgan.generators.interface import ImageGenerator, check_generated, check_generator
 from healthgan.likeness import Band, Pixels, Verdict, calibrate, judge
 from healthgan.progress import Tell, stages
-
-try:
-    from imblearn.over_sampling.base import BaseOverSampler
-    from imblearn.utils import check_target_type
-    from sklearn.utils import check_random_state, column_or_1d
-    from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-except ImportError as error:
-    raise ImportError(
-        "GANSampler needs imbalanced-learn: pip install 'healthgan[imblearn]'.", name=error.name
-    ) from error
 
 Labels = NDArray[Any]
 DEFAULT = "default"

@@ -31,8 +31,10 @@ CHARTS = (
     "differences",
     "likeness",
     "losses",
+    "roc",
+    "calibration",
 )
-TABLES = ("figure-1", "figure-2", "figure-4", "likeness", "losses")
+TABLES = ("figure-1", "figure-2", "figure-4", "likeness", "losses", "roc", "calibration")
 EMPTY = {"meta", "img", "br", "source", "link", "hr", "input"}
 
 BLOCKED = """

@@ -83,17 +83,41 @@ class Grid:
 
     @property
     def text(self) -> str:
-        """Its rows as CSV, what does not print told by its code."""
-        return "\n".join(map(plain, csv_text(self.csv).split("\n"))) if self.csv else ""
+        """Its rows as CSV."""
+        return csv_text(self.csv) if self.csv else ""
+
+
+FORMULA = tuple("=+-@＝＋－＠")
+"""What begins a formula in a spreadsheet."""
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Rows with equal keys as CSV, the keys as its header; a cell is empty where nothing is known."""
+    """Rows with equal keys as CSV, the keys as its header; a cell is empty where nothing is known.
+
+    In text, what does not print is told by its code, and what a spreadsheet would compute has an apostrophe before it,
+    which makes it text there too. Numbers stay as they are.
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({name: _entry(name) for name in rows[0]})
+    writer.writerows({name: _entry(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
+
+
+def _entry(value: object) -> object:
+    """A cell of a CSV file."""
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def figure(value: float) -> str:

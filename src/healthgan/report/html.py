@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from healthgan import __version__
+from healthgan.report import curves
 from healthgan.report import published_grids as grids
 from healthgan.report.brought import details, facts_of, warnings
 from healthgan.report.comparison import Comparison, compare
@@ -12,7 +15,7 @@ from healthgan.report.faults import find_faults
 from healthgan.report.page import Advice, Notice, data_uri, environment, frame
 from healthgan.report.pictures import Example, noise_picture, png, strip_labels, strip_png
 from healthgan.report.published import Published, Row, published_for
-from healthgan.report.published_figures import Drawn, draw
+from healthgan.report.published_figures import TELLING, Drawn, draw
 from healthgan.report.reading import Run
 from healthgan.report.results import figure_1, figure_2, figure_4, repeats
 from healthgan.report.tables import write_csv, write_tables
@@ -30,6 +33,7 @@ KINDS = {
 TITLES = {
     "differences": "Differences",
     **{f"figure-{number}": f"Fig. {number}" for number in range(1, 8)},
+    "curves": "ROC, calibration",
     "real-or-synthetic": "Real or synthetic?",
     "explorer": "Explorer",
     "settings": "Settings, cost",
@@ -72,7 +76,11 @@ def render(
         "repeats": {arm: repeats(run, arm) for arm in run.arms},
         "trends": {arm: trend_text(trend) for arm, trend in comparison.trends.items()},
     }
-    there = {"differences": "differences" in drawn.charts, "explorer": explorer is not None}
+    there = {
+        "differences": "differences" in drawn.charts,
+        "curves": bool(drawn.telling),
+        "explorer": explorer is not None,
+    }
     view["contents"] = [(part, title) for part, title in TITLES.items() if there.get(part, True)]
     scripts = () if explorer is None else (explorer,)
     return environment().get_template("published.html.j2").render(view, **frame(*scripts))
@@ -192,6 +200,11 @@ def _tables(run: Run, published: Published, comparison: Comparison, drawn: Drawn
         else None,
         "figure_4": grids.figure_4_grid(run, accuracies, sets),
         "differences": grids.differences_grid(run, comparison) if compared else None,
+        "curves_lead": _curves_lead(run),
+        "roc_grid": curves.roc_grid(drawn.telling, tables["roc"]) if drawn.telling else None,
+        "calibration_grid": curves.calibration_grid(drawn.telling, tables["calibration"])
+        if drawn.telling
+        else None,
         "likeness_grid": grids.plain_grid(
             "likeness", "Candidates by likeness", ("from", "to", "candidates"), tables["likeness"]
         )
@@ -221,6 +234,20 @@ def _figure_4_lead(run: Run) -> str:
         f"({real['runs']} training{'s' * (real['runs'] > 1)}), {min(values):.1f} to {max(values):.1f} % with generated ones "
         f"({len(values)} floor{'s' * (len(values) > 1)})."
     )
+
+
+def _curves_lead(run: Run) -> str:
+    """AUROC of both arms in a sentence; empty where one has none."""
+    parts, images = [], 0
+    for arm, (name, _) in TELLING.items():
+        records = [record for _, record in run.trained(arm)]
+        if not records:
+            return ""
+        values = [record["test_auroc"] for record in records]
+        images = records[0]["test_images"]
+        spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
+        parts.append(f"{np.mean(values):.3f}{spread}, {name}")
+    return f"Mean AUROC on the {images:,} test images: {'; '.join(parts)}."
 
 
 def _pictures(drawn: Drawn) -> Row:

@@ -1,20 +1,37 @@
 """The figures of a study after the published protocol, as far as its artefacts are at hand."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from healthgan.report import pictures
 from healthgan.report.charts import published as charts
 from healthgan.report.charts.forest import Forest, Line
 from healthgan.report.charts.pictures import example_figure, strip_figure
 from healthgan.report.charts.svg import Figure
-from healthgan.report.comparison import Comparison
+from healthgan.report.charts.telling import calibration_figure, roc_figure
+from healthgan.report.comparison import Comparison, predictions_file
+from healthgan.report.curves import Telling, mean_curves
+from healthgan.report.curves import rows as curve_rows
 from healthgan.report.published import Published, Row
 from healthgan.report.reading import CANDIDATES, Run, history_file
 from healthgan.report.results import STAGES, figure_4
 from healthgan.report.words import floor_text
+from healthgan.statistics import reliability
+from healthgan.statistics.readers import Kind
+
+TELLING: Mapping[str, tuple[str, Kind]] = MappingProxyType(
+    {"real": ("real images alone", "reference"), "generated": ("with generated images", "synthetic")}
+)
+"""The arms whose curves are drawn: they are tested on the same images; the control is not."""
+BALANCED = 0.5
+"""Share of rare images in a test set of this protocol."""
+SURE = 1e-9
+"""A probability can't be nearer to 0 or 1 than this; in float32 some are 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +40,8 @@ class Drawn:
 
     Attributes:
         charts: name → figure.
-        tables: the numbers behind two of them, by the names of their files.
+        tables: the numbers behind some of them, by the names of their files.
+        telling: both arms' curves; empty where no classifier's scores are at hand.
         examples: of Figure 3.
         strips: the rows of Figure 3's grid.
         animation: a GIF, or None.
@@ -31,6 +49,7 @@ class Drawn:
 
     charts: dict[str, Figure]
     tables: dict[str, list[Row]]
+    telling: list[Telling]
     examples: list[pictures.Example]
     strips: list[pictures.Strip]
     animation: bytes | None
@@ -77,10 +96,27 @@ def draw(run: Run, published: Published, comparison: Comparison, *, patient_imag
             for number, values in known.items()
             for epoch, (generator, other) in enumerate(values, start=1)
         ]
+    telling = list(_telling(run))
+    if telling:
+        found["roc"] = roc_figure(telling, BALANCED)
+        found["calibration"] = calibration_figure(telling)
+        tables["roc"], tables["calibration"] = curve_rows(telling)
     examples = pictures.examples(run)
     if not patient_images:
         examples = [replace(example, real=None) for example in examples]
-    return Drawn(found, tables, examples, pictures.strips(run), pictures.animation(run))
+    return Drawn(found, tables, telling, examples, pictures.strips(run), pictures.animation(run))
+
+
+def _telling(run: Run) -> Iterator[Telling]:
+    """Both arms on the main task's test images, the mean over all classifiers of each."""
+    for arm, (name, kind) in TELLING.items():
+        files = [predictions_file(arm, floor) for floor, _ in run.trained(arm)]
+        read = [(run.array(file, "label"), run.array(file, "score")) for file in files]
+        judged = [(label, score) for label, score in read if label is not None and score is not None]
+        if judged:
+            scores = np.stack([score for _, score in judged]).astype(np.float64).clip(SURE, 1 - SURE)
+            bins = reliability(judged[0][0], logit(scores))
+            yield Telling(name, kind, *mean_curves(judged), bins)
 
 
 def _accuracies(run: Run, published: Published) -> dict[str, Figure]:

@@ -1,7 +1,5 @@
 """The study's tables: for programs (JSON, CSV) and for the terminal."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +9,7 @@ from healthgan.files import write_text
 from healthgan.report.brought import facts_of, warnings
 from healthgan.report.comparison import Comparison, compare
 from healthgan.report.faults import find_faults
+from healthgan.report.grid import csv_text
 from healthgan.report.published import Published, Row, published_for
 from healthgan.report.reading import Run, read_run
 from healthgan.report.results import SPLIT_NAMES, STAGES, figure_1, figure_2, figure_4, repeats
@@ -159,12 +158,8 @@ def write_tables(run: Run, folder: Path) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows with equal keys as CSV, the keys as its header."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
+    """Write rows with equal keys as CSV, as ``csv_text`` gives them."""
+    write_text(path, csv_text(rows))
 
 
 def _first_table(rows: list[Row], published: Published) -> "Table":

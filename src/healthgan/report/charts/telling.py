@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from healthgan.report.charts.axes import Frame, Scale, Style, legend, plain, thinned, ticks_across, ticks_up
 from healthgan.report.charts.svg import SMALL, Figure, line, path, text, tip
-from healthgan.report.sound.telling import GRID, Telling
+from healthgan.report.curves import GRID, Telling
 
 ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from healthgan.report.curves import Telling
 from healthgan.report.sound.best import AgainstBest, against_best, splits_of
 from healthgan.report.sound.curve import LearningCurve, learning_curve
 from healthgan.report.sound.elsewhere import External, Subgroup
 from healthgan.report.sound.plan import ONWARD, Cell
 from healthgan.report.sound.reading import SoundRun
-from healthgan.report.sound.telling import Telling, telling
+from healthgan.report.sound.telling import telling
 from healthgan.statistics.conclusion import Comparison, compare
 from healthgan.statistics.cross_validation import compare_cross_validation
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from healthgan import __version__
+from healthgan.report import curves
 from healthgan.report.brought import details, facts_of, origin, warnings
 from healthgan.report.charts.svg import Figure
 from healthgan.report.cost import cost
@@ -146,8 +147,8 @@ def _compared(run: SoundRun, answers: Answers, rows: Tables) -> Row:
         "measures_lead": leads.measures_lead(answers),
         "measures_grid": arm_grids.measures_grid(main),
         "telling": [arm.name for arm in answers.telling],
-        "roc_grid": quality_grids.roc_grid(answers.telling, rows["roc"]) if answers.telling else None,
-        "calibration_grid": quality_grids.calibration_grid(answers.telling, rows["calibration"])
+        "roc_grid": curves.roc_grid(answers.telling, rows["roc"]) if answers.telling else None,
+        "calibration_grid": curves.calibration_grid(answers.telling, rows["calibration"])
         if "calibration" in rows
         else None,
         "references_lead": leads.references_lead(main),

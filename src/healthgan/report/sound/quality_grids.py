@@ -1,15 +1,11 @@
-"""Tables of a sound study's learning curve, its telling arms, and what its generators made."""
+"""Tables of a sound study's learning curve, and of what its generators made."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from healthgan.report.grid import Cell, Column, Grid, Row, estimate, figure, head, number
+from healthgan.report.grid import Cell, Column, Grid, Row, estimate, figure, number
 from healthgan.report.sound.curve import LearningCurve
-from healthgan.report.sound.telling import GRID, Telling
 from healthgan.report.sound.words import worth, worths
-
-EVERY = 5
-"""Of the 101 points of a curve, every fifth is shown; its CSV has all."""
 
 SPACES = {"in-domain": "learnt from the real images", "random-convolutions": "random filters"}
 MEASURES = {"kid": "KID", "fid": "FID"}
@@ -58,50 +54,6 @@ def draws_grid(found: LearningCurve, rows: Sequence[Row]) -> Grid:
             row.append(Cell(f"{draws.mean():.3f}", spread, float(draws.mean())))
         cells.append(row)
     return Grid("curve", "The learning curve", columns, cells, csv=rows)
-
-
-def roc_grid(arms: Sequence[Telling], rows: Sequence[Row]) -> Grid:
-    """Sensitivity and precision of the telling arms, at every twentieth of the axes."""
-    columns = [Column("at")]
-    columns += [Column(arm.name, starts=number == 0) for number, arm in enumerate(arms)]
-    columns += [Column(arm.name, starts=number == 0) for number, arm in enumerate(arms)]
-    cells = [
-        [
-            Cell(f"{GRID[place]:.2f}", value=float(GRID[place])),
-            *(number(float(arm.sensitivity[place]), 3) for arm in arms),
-            *(number(float(arm.precision[place]), 3) for arm in arms),
-        ]
-        for place in range(0, len(GRID), EVERY)
-    ]
-    groups = [
-        ("", 1),
-        ("sensitivity at this false-alarm rate", len(arms)),
-        ("precision at this sensitivity", len(arms)),
-    ]
-    return Grid("roc", "ROC and precision–recall curves", columns, cells, groups=groups, csv=rows)
-
-
-def calibration_grid(arms: Sequence[Telling], rows: Sequence[Row]) -> Grid:
-    """Predicted against observed by bin."""
-    columns = [
-        Column("arm"),
-        Column("bin"),
-        Column("images"),
-        Column("predicted"),
-        Column("share that is rare"),
-    ]
-    cells = [
-        [
-            head(arm.name),
-            number(float(place), 0),
-            number(float(part.images), 0),
-            number(part.predicted, 3),
-            estimate(part.observed, part.low, part.high, 3),
-        ]
-        for arm in arms
-        for place, part in enumerate(arm.reliability, start=1)
-    ]
-    return Grid("calibration", "Calibration", columns, cells, csv=rows)
 
 
 def pools_grid(pools: Sequence[Row], rows: Sequence[Row]) -> Grid:

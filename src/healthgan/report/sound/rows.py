@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
+from healthgan.report import curves
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.curve import LearningCurve
 from healthgan.report.sound.elsewhere import Subgroup
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.telling import hardest
-from healthgan.report.sound.telling import rows as telling_rows
 from healthgan.report.sound.words import about, settles, worth
 from healthgan.statistics.conclusion import ArmResult, Comparison
 from healthgan.statistics.measures import MEASURES
@@ -37,7 +37,7 @@ def tables(run: SoundRun, answers: Answers) -> dict[str, list[Row]]:
             found[f"{name}differences"] = difference_rows(comparison)
     if answers.curve is not None:
         found["curve"], found["exchange"] = curve_rows(answers.curve), exchange_rows(answers.curve)
-    found["roc"], found["calibration"] = telling_rows(answers.telling)
+    found["roc"], found["calibration"] = curves.rows(answers.telling)
     found["external-subgroups"] = [row for group in answers.subgroups for row in subgroup_rows(group)]
     return {name: rows for name, rows in found.items() if rows}
 

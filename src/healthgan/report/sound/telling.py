@@ -1,39 +1,9 @@
-"""ROC, precision-recall and calibration of the few arms that matter to the verdict."""
+"""The few arms that matter to the verdict, and their curves."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
+from healthgan.report.curves import Telling, mean_curves
 from healthgan.report.sound.reading import SoundRun
-from healthgan.scores import threshold_counts
-from healthgan.statistics.calibration import ReliabilityBin
 from healthgan.statistics.conclusion import Comparison
 from healthgan.statistics.pairs import Pair
-from healthgan.statistics.readers import Kind
-
-GRID = np.linspace(0, 1, 101)
-
-
-@dataclass(frozen=True)
-class Telling:
-    """An arm's curves, each the mean over its classifiers.
-
-    Attributes:
-        name: of the arm.
-        kind: of the arm.
-        sensitivity: (101,) at false-alarm rates of 0, 0.01 … 1.
-        precision: (101,) at sensitivities of 0, 0.01 … 1; the first is that of the highest score.
-        reliability: predicted against observed.
-    """
-
-    name: str
-    kind: Kind
-    sensitivity: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    reliability: tuple[ReliabilityBin, ...]
 
 
 def hardest(found: Comparison, arm: str) -> Pair:
@@ -67,47 +37,9 @@ def telling(run: SoundRun, found: Comparison) -> list[Telling]:
     return [_curves(run, found, name) for name in telling_names(found)]
 
 
-def rows(found: Sequence[Telling]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Tables of the curves, and of the calibration; without rows where there are no curves."""
-    if not found:
-        return [], []
-    curves = [
-        {
-            "at": round(float(at), 2),
-            **{f"sensitivity_{arm.name}": round(float(arm.sensitivity[place]), 4) for arm in found},
-            **{f"precision_{arm.name}": round(float(arm.precision[place]), 4) for arm in found},
-        }
-        for place, at in enumerate(GRID)
-    ]
-    return curves, list(_reliability_rows(found))
-
-
-def _reliability_rows(found: Sequence[Telling]) -> Iterator[dict[str, Any]]:
-    for arm in found:
-        for number, part in enumerate(arm.reliability, start=1):
-            yield {
-                "arm": arm.name,
-                "bin": number,
-                "images": part.images,
-                "predicted": round(part.predicted, 5),
-                "observed": round(part.observed, 5),
-                "low": round(part.low, 5),
-                "high": round(part.high, 5),
-            }
-
-
 def _curves(run: SoundRun, found: Comparison, name: str) -> Telling:
-    sensitivities, precisions = [], []
-    for cell in run.main_cells:
-        label = run.tested(cell).label
-        for scores in run.arm(cell, name).scores:
-            positives, negatives = (counts[0] for counts in threshold_counts(label, scores))
-            recall = positives / positives[-1]
-            alarms = negatives / negatives[-1]
-            sensitivities.append(np.interp(GRID, np.append(0, alarms), np.append(0, recall)))
-            places = np.searchsorted(recall, GRID - 1e-9)
-            precisions.append((positives / (positives + negatives))[places])
-    arm = found.arm(name)
-    return Telling(
-        name, arm.kind, np.mean(sensitivities, axis=0), np.mean(precisions, axis=0), arm.reliability
+    judged = (
+        (run.tested(cell).label, scores) for cell in run.main_cells for scores in run.arm(cell, name).scores
     )
+    arm = found.arm(name)
+    return Telling(name, arm.kind, *mean_curves(judged), arm.reliability)
