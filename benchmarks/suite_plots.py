@@ -13,13 +13,19 @@ from healthgan.report.charts.svg import SMALL, Figure, line, mark, path, text, t
 from suite_rows import Found, Row
 
 SHAPES = ("circle", "square", "triangle", "diamond")
+NOT_COMPARED = ("over classical", "over mixup", "over fit_balanced", "on the CPU")
+"""Rows that say what a recipe costs, not how two programs compare."""
 BESIDE = 2
 """Panels beside each other where a figure is wide."""
 
 
 def figures(parts: dict[str, Found], rows: Sequence[Row]) -> Iterator[Figure]:
     """Those whose parts were measured."""
-    compared = [row for row in rows if row.unit.startswith("×") and "on the CPU" not in row.what]
+    compared = [
+        row
+        for row in rows
+        if row.unit in ("×", "× scikit-image, wall") and not row.what.endswith(NOT_COMPARED)
+    ]
     if compared:
         yield ratios(compared)
     if "limits" in parts:
@@ -48,17 +54,8 @@ def ratios(rows: Sequence[Row]) -> Figure:
         parts.append(line(frame.x(1), top, frame.x(1), bottom, "edge"))
         for place, row in enumerate(rows):
             y = top + step * place + 30
-            parts.append(
-                text(
-                    14,
-                    y - 13,
-                    f"{row.what} ({row.unit.removeprefix('× ').removeprefix('×') or 'wall'})".replace(
-                        " (wall)", ""
-                    ),
-                    size=SMALL,
-                    clear=True,
-                )
-            )
+            name = f"{row.what}, over scikit-image" if "scikit" in row.unit else row.what
+            parts.append(text(14, y - 13, name, size=SMALL, clear=True))
             told = f"{row.what}: {row.median:.3g} ({row.low:.3g} to {row.high:.3g}), n = {row.n}"
             parts.append(
                 tip(
@@ -157,7 +154,12 @@ def roofline(works: dict[str, Any]) -> Figure:
                     mark(shape, x, y, "real"),
                 )
             )
-            parts.append(text(x + 9, y + 16, name, size=SMALL, clear=True))
+            side = 1 if intensity == max(other for other, _ in points.values()) else -1
+            parts.append(
+                text(
+                    x + 11 * side, y + 4, name, anchor="start" if side > 0 else "end", size=SMALL, clear=True
+                )
+            )
         return Markup().join(parts), frame.y.start + 46
 
     told = "; ".join(
