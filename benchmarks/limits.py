@@ -33,7 +33,7 @@ from batched import versions
 from growth import denoised
 from healthgan.classifiers.fit import Recipe, new_classifier
 from healthgan.executors import keep_freed_memory
-from healthgan.generators import fit_dcgan
+from healthgan.generators import dcgan_state, fit_dcgan
 from healthgan.generators.unet import UNet
 
 CPU = torch.device("cpu")
@@ -83,7 +83,7 @@ def works() -> list[Work]:
     cnn = new_classifier((28, 28), 1, Recipe(False, 1e-3, BATCH), 0, CPU).network.double()
     images = torch.rand(BATCH, 1, 28, 28, dtype=torch.float64)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 28, 28, 1), dtype=np.uint8)
-    state, pool = fit_dcgan._start(pixels, "dcgan-2023", 1e-4, 0, CPU), torch.from_numpy(pixels)
+    state, pool = dcgan_state.start(pixels, "dcgan-2023", 1e-4, 0, CPU), torch.from_numpy(pixels)
     gan = [state.generator, state.discriminator]
     unet = UNet((28, 28), 1, 2, 48, torch.Generator().manual_seed(0))
     noisy = (

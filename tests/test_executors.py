@@ -138,7 +138,7 @@ def work_many(context: Path, jobs: list[Job], report: Report) -> list[Result | F
 def test_jobs_of_a_kind_are_done_together_when_all_of_them_can_start(tmp_path) -> None:
     fits = [job("f1", kind="fit"), job("f2", "a", kind="fit"), job("f3", "b", kind="fit")]
     jobs = [job("a", seconds=0.2), job("b", "a"), job("c"), *fits]
-    records = list(run_jobs(jobs, {"f1"}, work, tmp_path, 2, ignore, Together("fit", work_many)))
+    records = list(run_jobs(jobs, {"f1"}, work, tmp_path, 2, ignore, Together(frozenset({"fit"}), work_many)))
     log = (tmp_path / "log").read_text().splitlines()
     assert log[-1] == "together f2 f3"
     assert sorted(record["key"] for record in records) == ["a", "b", "c", "f2", "f3"]
@@ -148,14 +148,16 @@ def test_jobs_of_a_kind_are_done_together_when_all_of_them_can_start(tmp_path) -
 
 def test_no_more_than_so_many_come_together_and_one_lot_after_the_other(tmp_path) -> None:
     jobs = [job(f"f{number}", kind="fit") for number in range(5)]
-    records = list(run_jobs(jobs, set(), work, tmp_path, 3, ignore, Together("fit", work_many, most=2)))
+    records = list(
+        run_jobs(jobs, set(), work, tmp_path, 3, ignore, Together(frozenset({"fit"}), work_many, most=2))
+    )
     assert (tmp_path / "log").read_text().splitlines() == ["together f0 f1", "together f2 f3", "together f4"]
     assert [record["key"] for record in records] == ["f0", "f1", "f2", "f3", "f4"]
 
 
 def test_lots_share_what_is_left_evenly_and_wait_for_a_place() -> None:
     fits = [job(f"f{number}", kind="fit") for number in range(5)]
-    two = Together("fit", work_many, most=4, lots=2)
+    two = Together(frozenset({"fit"}), work_many, most=4, lots=2)
     assert ready(fits, set(), [], two) == [fits[:3], fits[3:]]
     assert ready(fits, set(), [[job("g", kind="fit")]], two) == [fits[:4]]
     assert ready(fits, set(), [[job("g", kind="fit")], [job("h", kind="fit")]], two) == []
@@ -165,7 +167,7 @@ def test_lots_share_what_is_left_evenly_and_wait_for_a_place() -> None:
 
 def test_one_that_fails_among_others_leaves_their_records(tmp_path) -> None:
     jobs = [job("f0", kind="fit"), job("f1", kind="fit", wild=1), job("f2", kind="fit"), job("a", "f1")]
-    found = run_jobs(jobs, set(), work, tmp_path, 1, ignore, Together("fit", work_many))
+    found = run_jobs(jobs, set(), work, tmp_path, 1, ignore, Together(frozenset({"fit"}), work_many))
     assert [next(found)["key"], next(found)["key"]] == ["f0", "f2"]
     with pytest.raises(FloatingPointError, match="f1 diverged"):
         next(found)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from healthgan.classifiers.cnn2023 import Cnn2023
-from healthgan.generators import fit_dcgan
+from healthgan.generators import dcgan_state, fit_dcgan
 from healthgan.generators.dcgan import Generator, build
 from healthgan.keras_semantics import Adam, BatchNorm, Dropout
 
@@ -176,9 +176,10 @@ def check_gan(inputs: Arrays, keras: Arrays, dtype: torch.dtype) -> Errors:
     for part, network in (("/up", up), ("/down", down)):
         keras_step(errors, network, keras, part, 1e-4)
     adams = [RecordingAdam(list(network.parameters()), 1e-4) for network in (up, down)]
-    state = fit_dcgan._State(
+    state = dcgan_state.State(
         generator=up, discriminator=down, generator_adam=adams[0], discriminator_adam=adams[1],
         rng=torch.Generator(), noise=torch.zeros(0), history=[], losses=[],
+        order=torch.zeros(0, dtype=torch.int64), position=0, sums=torch.zeros(2),
     )  # fmt: skip
     noise = torch.from_numpy(inputs["noise"]).to(dtype)
     reals = [torch.from_numpy(inputs[f"real_{step}"]).permute(0, 3, 1, 2).to(dtype) for step in range(STEPS)]

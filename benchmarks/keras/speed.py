@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from healthgan.classifiers.fit import Recipe, fit, new_classifier
 from healthgan.executors import keep_freed_memory
-from healthgan.generators import fit_dcgan
+from healthgan.generators import dcgan_state, fit_dcgan
 
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def train_gan(steps: int) -> Callable[[], object]:
     """Build the GAN; the returned function trains it for some steps."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (steps * BATCH, 28, 28, 1), dtype=np.uint8)
-    state = fit_dcgan._start(images, "dcgan-2023", 1e-4, 0, CPU)
+    state = dcgan_state.start(images, "dcgan-2023", 1e-4, 0, CPU)
     pool = torch.from_numpy(images)
     return lambda: fit_dcgan._epoch(state, pool, BATCH, lambda: False)
 

@@ -117,7 +117,7 @@ def _run_jobs(
         while waiting or running:
             for some in ready(waiting, finished, list(running.values()), together)[: workers - len(running)]:
                 waiting = [job for job in waiting if job not in some]
-                joined = together is not None and some[0].kind == together.kind
+                joined = together is not None and some[0].kind in together.kinds
                 with _starting():  # a worker that is started now would end with a traceback
                     running[pool.submit(do_jobs, some, joined)] = some
             ended, _ = wait(running, silent / 20, FIRST_COMPLETED)
@@ -145,15 +145,19 @@ def ready(
     waiting: list[Job], finished: set[str], running: list[list[Job]], together: "Together[Any] | None"
 ) -> list[list[Job]]:
     """What can start now, in order: each job alone, but those that are done together."""
-    kind = None if together is None else together.kind
-    found = [[job] for job in waiting if job.kind != kind and finished.issuperset(job.needs)]
-    joined = [job for job in waiting if job.kind == kind]
-    if together is None or not joined or not all(finished.issuperset(job.needs) for job in joined):
+    kinds = frozenset() if together is None else together.kinds
+    found = [[job] for job in waiting if job.kind not in kinds and finished.issuperset(job.needs)]
+    if together is None:
         return found
-    free = together.lots - sum(some[0].kind == kind for some in running)
-    most = min(together.most, -(-len(joined) // max(free, 1)))
-    starts = range(0, min(free * most, len(joined)), most)
-    return found + [joined[start : start + most] for start in starts]
+    for kind in dict.fromkeys(job.kind for job in waiting if job.kind in kinds):
+        joined = [job for job in waiting if job.kind == kind]
+        if not all(finished.issuperset(job.needs) for job in joined):
+            continue
+        free = together.lots - sum(some[0].kind == kind for some in running)
+        most = min(together.most, -(-len(joined) // max(free, 1)))
+        starts = range(0, min(free * most, len(joined)), most)
+        found += [joined[start : start + most] for start in starts]
+    return found
 
 
 def whole(results: list[Result | FloatingPointError]) -> Iterator[Result]:

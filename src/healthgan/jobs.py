@@ -1,7 +1,8 @@
 """What a worker does for each kind of job of a study."""
 
 import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from healthgan.classifiers.fit import Recipe
-from healthgan.classifiers.folds import Examples, FoldScores, run_folds
+from healthgan.classifiers.folds import Examples, FoldScores, FoldTraining, run_folds, run_many_folds
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.fidelity import real_or_synthetic
 from healthgan.files import write_atomically
 from healthgan.generators.brought import MIN_HALF, Brought, altered_copies, candidates_of, halves
-from healthgan.generators.fit_dcgan import fit_dcgan, load_generator, render, save_generator
+from healthgan.generators.fit_dcgan import DcganRun, fit_dcgan, load_generator, render, save_generator
+from healthgan.generators.fit_dcgans import DcganTraining, fit_dcgans
 from healthgan.likeness import Candidates, score_candidates
 from healthgan.nearest import heldout_likeness, nearest_reals
 from healthgan.protocol import Protocol
@@ -58,6 +60,21 @@ def do_job(context: Context, job: Job, report: Report) -> Result:
     return WORK[job.kind](context, job, report)
 
 
+def do_many(context: Context, jobs: list[Job], report: Report) -> list[Result | FloatingPointError]:
+    """Do jobs of one kind of ``WORK_MANY`` as one program; the records are those of ``do_job``, but for what rounding changes.
+
+    The time is shared among them in proportion to the steps of each.
+    """
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    outcomes = WORK_MANY[jobs[0].kind](context, jobs, report)
+    second = (time.monotonic() - started) / max(sum(steps for _, steps in outcomes), 1)
+    return [
+        outcome if isinstance(outcome, FloatingPointError) else outcome | {"time_seconds": second * steps}
+        for outcome, steps in outcomes
+    ]
+
+
 def generator_files(number: int) -> tuple[str, str]:
     """Names of the artefacts of a training of the GAN: its weights, and the images of all epochs."""
     return f"generator/round-{number}.safetensors", f"synthetic/round-{number}.npz"
@@ -65,20 +82,60 @@ def generator_files(number: int) -> tuple[str, str]:
 
 def _train_generator(context: Context, job: Job, report: Report) -> Result:
     settings, number = context.protocol.generator, int(job.parameters["round"])
-    images = context.task.rares["train"].pixels
-    weights, history = generator_files(number)
     run = fit_dcgan(
-        images,
+        context.task.rares["train"].pixels,
         preset=settings.preset,
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
         seed=seed_for(context.seed, job.key),
         device=_device(context),
-        checkpoint=context.folder.artifact(f"generator/round-{number}.checkpoint.safetensors"),
+        checkpoint=_checkpoint(context, number),
         checkpoint_seconds=context.checkpoint_seconds,
         progress=lambda epoch, facts: report(Step(job.key, epoch, settings.epochs, facts)),
     )
+    return _trained_generator(context, number, run)
+
+
+def _train_generators(context: Context, jobs: Sequence[Job], report: Report) -> "Outcomes":
+    settings, images = context.protocol.generator, context.task.rares["train"].pixels
+    trainings = [
+        DcganTraining(
+            images,
+            seed_for(context.seed, job.key),
+            _checkpoint(context, int(job.parameters["round"])),
+            lambda epoch, facts, job=job: report(Step(job.key, epoch, settings.epochs, facts)),  # type: ignore[misc] # mypy cannot infer a lambda with a default
+        )
+        for job in jobs
+    ]
+    runs = fit_dcgans(
+        trainings,
+        preset=settings.preset,
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        device=_device(context),
+        checkpoint_seconds=context.checkpoint_seconds,
+    )
+    return [
+        (
+            run
+            if isinstance(run, FloatingPointError)
+            else _trained_generator(context, int(job.parameters["round"]), run),
+            1,
+        )
+        for job, run in zip(jobs, runs, strict=True)
+    ]
+
+
+def _checkpoint(context: Context, number: int) -> Path:
+    return context.folder.artifact(f"generator/round-{number}.checkpoint.safetensors")
+
+
+def _trained_generator(context: Context, number: int, run: DcganRun) -> Result:
+    """The record of a training of the GAN, whose artefacts are written."""
+    settings, images = context.protocol.generator, context.task.rares["train"].pixels
+    weights, history = generator_files(number)
     save_generator(
         run.generator, settings.preset, images.shape[1], images.shape[3], context.folder.artifact(weights)
     )
@@ -154,7 +211,61 @@ def _candidates(context: Context, job: Job) -> tuple[Candidates, Result]:
     ), {}
 
 
+@dataclass(frozen=True)
+class _Planned:
+    """A classifier before its training, if it has any: what its record says, and what it is trained on."""
+
+    record: Result
+    task: Task
+    training: FoldTraining | None
+
+
 def _train_classifier(context: Context, job: Job, report: Report) -> Result:
+    planned, folds = _planned(context, job), context.protocol.folds
+    one = planned.training
+    if one is None:
+        return planned.record
+    scores, judged = run_folds(
+        one.examples,
+        one.test_pixels,
+        recipe=_recipe(context.protocol),
+        epochs=one.epochs,
+        reset_between_folds=folds.reset_between_folds,
+        synthetic_in_validation=folds.synthetic_in_validation,
+        seed=one.seed,
+        device=_device(context),
+        progress=lambda epoch: report(Step(job.key, epoch, one.epochs * folds.count, {})),
+    )
+    return _trained_classifier(context, job, planned, scores, judged)
+
+
+def _train_classifiers(context: Context, jobs: Sequence[Job], report: Report) -> "Outcomes":
+    everything = [_planned(context, job) for job in jobs]
+    trained = [place for place, planned in enumerate(everything) if planned.training is not None]
+    folds = context.protocol.folds
+    steps = [0] * len(jobs)
+
+    def told(number: int, done: int, total: int) -> None:
+        steps[trained[number]] = total
+        report(Step(jobs[trained[number]].key, done, total, {}))
+
+    found = run_many_folds(
+        [one for planned in everything if (one := planned.training) is not None],
+        recipe=_recipe(context.protocol),
+        reset_between_folds=folds.reset_between_folds,
+        synthetic_in_validation=folds.synthetic_in_validation,
+        device=_device(context),
+        progress=told,
+    )
+    records = {
+        place: _trained_classifier(context, jobs[place], everything[place], *outcome)
+        for place, outcome in zip(trained, found, strict=True)
+    }
+    return [(records.get(place, planned.record), steps[place]) for place, planned in enumerate(everything)]
+
+
+def _planned(context: Context, job: Job) -> _Planned:
+    """Images, epochs and seed of a classifier; nothing is trained where its floor lets no generated image in."""
     protocol, arm, floor = context.protocol, str(job.parameters["arm"]), float(job.parameters["floor"])
     task = context.control if arm == "control" else context.task
     assert task is not None
@@ -171,34 +282,36 @@ def _train_classifier(context: Context, job: Job, report: Report) -> Result:
     test_rares, test_references = task.balanced("test")
     record |= counts | {"test_images": len(test_rares) + len(test_references)}
     if arm == "generated" and record["generated"] == 0:
-        return record | {"epochs": 0, "artifacts": {}}
+        return _Planned(record | {"epochs": 0, "artifacts": {}}, task, None)
     epochs = protocol.classifier.epochs_for(counts["train_images"], arm == "generated")
-    scores, judged = run_folds(
-        examples,
-        np.concatenate([test_rares.pixels, test_references.pixels]),
-        recipe=_recipe(protocol),
-        epochs=epochs,
-        reset_between_folds=protocol.folds.reset_between_folds,
-        synthetic_in_validation=protocol.folds.synthetic_in_validation,
-        seed=seed_for(context.seed, job.key),
-        device=_device(context),
-        progress=lambda epoch: report(Step(job.key, epoch, epochs * protocol.folds.count, {})),
+    test_pixels = np.concatenate([test_rares.pixels, test_references.pixels])
+    return _Planned(
+        record, task, FoldTraining(examples, test_pixels, epochs, seed_for(context.seed, job.key))
     )
+
+
+def _trained_classifier(
+    context: Context, job: Job, planned: _Planned, scores: list[FoldScores], judged: NDArray[np.float32]
+) -> Result:
+    """The record of a trained classifier, whose predictions are written."""
+    assert planned.training is not None
+    tests = planned.task.balanced("test")
+    labels = planned.task.test_labels
     predictions = f"predictions/{job.key.replace('/', '-')}.npz"
     save_npz(
         context.folder.artifact(predictions),
-        image=np.concatenate([test_rares.image, test_references.image]),
-        patient=np.concatenate([test_rares.patient, test_references.patient]),
-        label=task.test_labels,
+        image=np.concatenate([members.image for members in tests]),
+        patient=np.concatenate([members.patient for members in tests]),
+        label=labels,
         score=judged,
     )
     return (
-        record
+        planned.record
         | _summary(scores)
         | {
-            "epochs": epochs,
-            "test_accuracy": accuracy(task.test_labels, judged),
-            "test_auroc": auroc(task.test_labels, judged),
+            "epochs": planned.training.epochs,
+            "test_accuracy": accuracy(labels, judged),
+            "test_auroc": auroc(labels, judged),
             "artifacts": context.folder.hashes([predictions]),
         }
     )
@@ -245,6 +358,15 @@ WORK: dict[str, Callable[[Context, Job, Report], Result]] = {
     "likeness": _score_likeness,
     "classifier": _train_classifier,
     "real-or-synthetic": _tell_real_from_synthetic,
+}
+
+
+Outcomes = list[tuple[Result | FloatingPointError, int]]
+"""Of jobs done together, the record of each or the error that ended it, and the steps that it took."""
+
+WORK_MANY: dict[str, Callable[[Context, Sequence[Job], Report], Outcomes]] = {
+    "generator": _train_generators,
+    "classifier": _train_classifiers,
 }
 
 

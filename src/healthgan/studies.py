@@ -28,8 +28,8 @@ from healthgan.task import Task, check_rare, make_task, top_up
 
 ARMS = ("real", "generated", "control")
 TOGETHER_ON = {"cuda"}
-"""Devices on which all classifiers of a sound study are trained in one go; on a CPU that is no faster than workers are."""
-WHOLE_GPU = frozenset({"generator", "fit"})
+"""Devices on which generators and classifiers are trained in one go; on a CPU that is no faster than workers are."""
+WHOLE_GPU = frozenset({"generator", "fit", "classifier"})
 """Kinds of jobs that take a GPU of a cluster for themselves."""
 
 
@@ -216,13 +216,13 @@ def _work(
     checkpoint_seconds: float,
 ) -> "tuple[Work[Any], Any, Together[Any] | None]":
     """What does the jobs of a study, what they read, and which are done in one go: so many lots at once."""
-    from healthgan.jobs import Context, do_job
+    from healthgan.jobs import WORK_MANY, Context, do_job, do_many
     from healthgan.sound.context import SoundContext
     from healthgan.sound.fits import fit_many
     from healthgan.sound.jobs import do_sound_job
 
     if isinstance(study, SoundStudy):
-        together = Together("fit", fit_many, lots=lots) if device in TOGETHER_ON else None
+        together = Together(frozenset({"fit"}), fit_many, lots=lots) if device in TOGETHER_ON else None
         return do_sound_job, SoundContext(study, folder, device, checkpoint_seconds), together
     context = Context(
         protocol=study.protocol,
@@ -236,7 +236,8 @@ def _work(
         workers=threads,
         checkpoint_seconds=checkpoint_seconds,
     )
-    return do_job, context, None
+    many = Together(frozenset(WORK_MANY), do_many, lots=lots) if device in TOGETHER_ON else None
+    return do_job, context, many
 
 
 def _outside(study: Study | SoundStudy) -> tuple[Path, ...]:

@@ -67,16 +67,16 @@ class WorkMany(Protocol[Context]):
 
 @dataclass(frozen=True)
 class Together(Generic[Context]):
-    """Jobs of one kind that are done in one go, in one worker, once nothing that any of them needs is left to do.
+    """Jobs that are done in one go with all others of their kind, in one worker, once nothing that any of these needs is left.
 
     Attributes:
-        kind: of the jobs.
-        work: a function of a module.
+        kinds: of the jobs.
+        work: a function of a module; it is given jobs of one kind.
         most: jobs in one go, so that a stop loses no more than these.
         lots: how many goes at once, each in a worker of its own.
     """
 
-    kind: str
+    kinds: frozenset[str]
     work: "WorkMany[Context]"
     most: int = 512
     lots: int = 1

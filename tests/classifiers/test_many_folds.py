@@ -133,12 +133,12 @@ def test_chains_that_are_done_leave_the_others(monkeypatch):
         made(self, stack, *rest)
 
     monkeypatch.setattr(fold_program.FoldProgram, "__init__", counted)
-    told: list[tuple[int, int]] = []
-    together(UNLIKE, reset=False, told=lambda done, total: told.append((done, total)))
+    told: dict[int, list[tuple[int, int]]] = {place: [] for place in range(len(UNLIKE))}
+    together(UNLIKE, reset=False, told=lambda place, done, total: told[place].append((done, total)))
     assert sizes == [5, 4, 2, 1]
-    steps = 3 * (2 * 2 + 3 * 2 + 3 * 3 + 2 * 2 + 1)
-    assert told[-1] == (steps, steps)
-    assert told == sorted(told)
+    for place, steps in enumerate((12, 18, 27, 12, 3)):
+        assert told[place][-1] == (steps, steps)
+        assert told[place] == sorted(told[place])
 
 
 def test_blocks_may_be_small(float64, monkeypatch):

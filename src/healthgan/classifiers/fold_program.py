@@ -43,7 +43,7 @@ def run_chains(
     pixels: NDArray[np.uint8],
     recipe: Recipe,
     device: torch.device,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
     memory: int | None = None,
 ) -> list[Course]:
     """Train a network through each chain, all of them together; to rounding, what ``fit`` and ``predict`` give on the CPU.
@@ -56,7 +56,7 @@ def run_chains(
         pixels: (N, H, W, C) uint8, all images.
         recipe: how the networks are trained.
         device: where.
-        progress: called with the number of steps done, in all chains together.
+        progress: called with the place of a chain and its number of steps done, every few hundred of them.
         memory: bytes that networks trained at once may take; None as in ``train_many``.
     """
     order = sorted(range(len(chains)), key=lambda place: -chains[place].steps)
@@ -64,17 +64,11 @@ def run_chains(
         return []
     pool = torch.from_numpy(pixels).to(device)
     size = _at_once(chains[order[0]], recipe, pixels.shape[1:], device, memory)
-    done = 0
 
     def work(places: Sequence[int]) -> list[Course]:
-        nonlocal done
         some = [chains[place] for place in places]
-        before = done
-        found = _Together(some, [judging[place] for place in places], pool, recipe).run(
-            lambda steps: progress(before + steps)
-        )
-        done += sum(chain.steps for chain in some)
-        return found
+        together = _Together(some, [judging[place] for place in places], pool, recipe)
+        return together.run(lambda row, steps: progress(places[row], steps))
 
     courses = dict(zip(order, by_turns(order, size, work), strict=True))
     return [courses[place] for place in range(len(chains))]
@@ -146,7 +140,7 @@ class _Together:
         self.validation: list[list[NDArray[np.float32]]] = [[] for _ in chains]
         self.judged: dict[int, NDArray[np.float32]] = {}
 
-    def run(self, told: Callable[[int], None]) -> list[Course]:
+    def run(self, told: Callable[[int, int], None]) -> list[Course]:
         """Take all steps of all chains."""
         rows = list(range(len(self.chains)))
         averages: list[Tensor] = []
@@ -161,7 +155,8 @@ class _Together:
                 self._count(rows, done, hits)
                 done += count
                 self._validate(rows, done)
-                told(sum(min(done, chain.steps) for chain in self.chains))
+                for row in rows:
+                    told(row, done)
             stay = [place for place, row in enumerate(rows) if self.chains[row].steps > done]
             self.stack = self.stack.some(stay)
             averages = [average[stay] for average in program.averages]

@@ -116,7 +116,7 @@ def run_many_folds(
     reset_between_folds: bool,
     synthetic_in_validation: bool,
     device: torch.device,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int, int], None],
     memory: int | None = None,
 ) -> list[tuple[list[FoldScores], NDArray[np.float32]]]:
     """What ``run_folds`` gives on the CPU for each training, to rounding, with all of them trained as one program.
@@ -129,7 +129,7 @@ def run_many_folds(
         reset_between_folds: start each fold with a fresh network.
         synthetic_in_validation: leave synthetic images in the validation folds.
         device: where to train.
-        progress: called with the number of steps done, and of how many, in all trainings together.
+        progress: called with the place of a training, its number of steps done, and of how many.
         memory: bytes that networks trained at once may take; None: what a CUDA device has free, or ``room.MEMORY``.
     """
     if not trainings:
@@ -149,10 +149,15 @@ def run_many_folds(
         chains += [Chain(run, one.epochs, recipe.batch, seed) for run, seed in zip(runs, seeds, strict=False)]
         judging += [test[:0]] * (len(runs) - 1) + [test]
         owners += [owner] * len(runs)
-    total = sum(chain.steps for chain in chains)
-    courses = run_chains(
-        chains, judging, pictures.pixels, recipe, device, lambda done: progress(done, total), memory
-    )
+    done = [0] * len(chains)
+
+    def told(place: int, steps: int) -> None:
+        done[place] = steps
+        own = [number for number, owner in enumerate(owners) if owner == owners[place]]
+        total = sum(chains[number].steps for number in own)
+        progress(owners[place], sum(done[number] for number in own), total)
+
+    courses = run_chains(chains, judging, pictures.pixels, recipe, device, told, memory)
     found = []
     for owner, one in enumerate(trainings):
         own = [course for course, whose in zip(courses, owners, strict=True) if whose == owner]

@@ -160,7 +160,7 @@ class _Driver:
         held |= {name: self._hold(name) for name in sorted(checkpoints or self._unfinished)}
         held |= {name: self._held[name] for name in self._outside}
         kind = jobs[0].kind
-        joined = self._together is not None and kind == self._together.kind
+        joined = self._together is not None and kind in self._together.kinds
         words = self._task.options(num_gpus=self._gpus.of(kind), name=jobs[0].key).remote(
             self._given.hex(), [self._given], jobs, held, joined, self._silent / 20
         )

@@ -10,20 +10,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from healthgan.files import write_atomically
-from healthgan.generators.checkpoint import read_checkpoint, write_checkpoint
-from healthgan.generators.dcgan import LAYERS, Discriminator, Generator, Preset, build, gan_losses
-from healthgan.keras_semantics import Adam
+from healthgan.generators.checkpoint import read_checkpoint
+from healthgan.generators.dcgan import Generator, Preset, gan_losses
+from healthgan.generators.dcgan_state import State, restore, save, start
+from healthgan.generators.dcgan_state import render as render
 from healthgan.stopping import Stopped
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called after every epoch with the number of epochs done and what was measured."""
-
-HARVEST = 16
-"""Noise vectors that are rendered after every epoch: the study's 4 × 4 grid."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +38,6 @@ class DcganRun:
     noise: NDArray[np.float32]
     history: NDArray[np.uint8]
     losses: NDArray[np.float32]
-
-
-@dataclass
-class _State:
-    """A training under way; all of it is in a checkpoint."""
-
-    generator: Generator
-    discriminator: Discriminator
-    generator_adam: Adam
-    discriminator_adam: Adam
-    rng: torch.Generator
-    noise: Tensor
-    history: list[NDArray[np.uint8]]
-    losses: list[tuple[float, float]]
-    order: Tensor  # int64, of the images in the epoch under way; empty between two
-    position: int  # in that order: images that were trained on
-    sums: Tensor  # (2,) float32, losses of the steps of that epoch
 
 
 def fit_dcgan(
@@ -98,26 +78,36 @@ def fit_dcgan(
         Stopped: ``stop`` said yes.
         FloatingPointError: a loss is not a number.
     """
-    state = _start(images, preset, learning_rate, seed, device)
+    state = start(images, preset, learning_rate, seed, device)
     if checkpoint.exists():
-        read_checkpoint(checkpoint, lambda tensors: _restore(state, tensors, device))
+        read_checkpoint(checkpoint, lambda tensors: restore(state, tensors, device))
     pool = torch.from_numpy(images).to(device)  # (N, H, W, C) uint8
     written = time.monotonic()
     for epoch in range(len(state.losses) + 1, epochs + 1):
         try:
             losses = _epoch(state, pool, batch, stop)
         except Stopped:
-            _save(state, checkpoint)
+            save(state, checkpoint)
             raise
         if not np.isfinite(losses).all():
-            raise FloatingPointError(f"The GAN diverged in epoch {epoch}: losses {losses}.")
+            raise diverged(epoch, losses)
         state.losses.append(losses)
         state.history.append(render(state.generator, state.noise))
         if time.monotonic() - written >= checkpoint_seconds and epoch < epochs:
-            _save(state, checkpoint)
+            save(state, checkpoint)
             written = time.monotonic()
         progress(epoch, {"generator_loss": losses[0], "discriminator_loss": losses[1]})
     checkpoint.unlink(missing_ok=True)
+    return ended(state)
+
+
+def diverged(epoch: int, losses: tuple[float, float]) -> FloatingPointError:
+    """What is told of a training whose losses are no numbers."""
+    return FloatingPointError(f"The GAN diverged in epoch {epoch}: losses {losses}.")
+
+
+def ended(state: State) -> DcganRun:
+    """What a training leaves after its last epoch."""
     return DcganRun(
         generator=state.generator,
         noise=state.noise.cpu().numpy(),
@@ -126,26 +116,12 @@ def fit_dcgan(
     )
 
 
-def render(generator: Generator, noise: Tensor) -> NDArray[np.uint8]:
-    """Images (N, H, W, C) uint8 of noise (N, 100), in inference mode and rounded to integers.
-
-    In inference mode every image depends on its own vector only; blocks of 64 bound the memory.
-    """
-    generator.eval()
-    with torch.inference_mode():
-        blocks = [generator(noise[start : start + 64]) for start in range(0, len(noise), 64)]
-        scaled = torch.cat(blocks).mul(127.5).add(127.5).round().clamp(0, 255)
-        pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    generator.train()
-    return np.ascontiguousarray(pixels)
-
-
 def save_generator(generator: Generator, preset: Preset, size: int, channels: int, path: Path) -> None:
     """Write the generator's weights as safetensors, with what is needed to build it again."""
     facts = {"format": "healthgan-dcgan-1", "preset": preset, "size": size, "channels": channels}
-    metadata = {"healthgan": json.dumps(facts)}  # one entry: safetensors writes several in a random order
+    said = {"healthgan": json.dumps(facts)}  # one entry: safetensors writes several in a random order
     tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
-    write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
+    write_tensors(path, tensors, said)
 
 
 def load_generator(path: Path, preset: Preset, size: int, channels: int) -> Generator:
@@ -155,29 +131,7 @@ def load_generator(path: Path, preset: Preset, size: int, channels: int) -> Gene
     return generator
 
 
-def _start(
-    images: NDArray[np.uint8], preset: Preset, learning_rate: float, seed: int, device: torch.device
-) -> _State:
-    rng = torch.Generator().manual_seed(seed)
-    generator, discriminator = build(preset, images.shape[1], images.shape[3], rng, device)
-    beta1 = LAYERS[preset].beta1
-    noise = torch.randn(HARVEST, generator.noise, generator=rng).to(device)
-    return _State(
-        generator=generator,
-        discriminator=discriminator,
-        generator_adam=Adam(list(generator.parameters()), learning_rate, beta1),
-        discriminator_adam=Adam(list(discriminator.parameters()), learning_rate, beta1),
-        rng=rng,
-        noise=noise,
-        history=[render(generator, noise)],
-        losses=[],
-        order=torch.empty(0, dtype=torch.int64),
-        position=0,
-        sums=torch.zeros(2),
-    )
-
-
-def _epoch(state: _State, pool: Tensor, batch: int, stop: Callable[[], bool]) -> tuple[float, float]:
+def _epoch(state: State, pool: Tensor, batch: int, stop: Callable[[], bool]) -> tuple[float, float]:
     """One pass over the images, or the rest of one; the mean losses of generator and discriminator."""
     if not len(state.order):
         state.order, state.sums = torch.randperm(len(pool), generator=state.rng), torch.zeros(2)
@@ -194,7 +148,7 @@ def _epoch(state: _State, pool: Tensor, batch: int, stop: Callable[[], bool]) ->
     return generator_loss, discriminator_loss
 
 
-def _step(state: _State, real: Tensor, noise: Tensor) -> Tensor:
+def _step(state: State, real: Tensor, noise: Tensor) -> Tensor:
     """One step of both networks, from gradients at the same point; their losses (2,)."""
     fake = state.generator(noise)
     logits = state.discriminator(torch.cat([real, fake]))
@@ -204,48 +158,3 @@ def _step(state: _State, real: Tensor, noise: Tensor) -> Tensor:
     state.discriminator_adam.step(down)
     state.generator_adam.step(up)
     return torch.stack([generator_loss.detach(), discriminator_loss.detach()])
-
-
-def _tensors(state: _State) -> dict[str, Tensor]:
-    parts = {
-        "generator": state.generator.state_dict(),
-        "discriminator": state.discriminator.state_dict(),
-        "generator_adam": state.generator_adam.state(),
-        "discriminator_adam": state.discriminator_adam.state(),
-    }
-    named = {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
-    return named | {
-        "rng": state.rng.get_state(),
-        "noise": state.noise,
-        "order": state.order,
-        "position": torch.tensor(state.position),
-        "sums": state.sums,
-    }
-
-
-def _save(state: _State, path: Path) -> None:
-    tensors = _tensors(state)
-    tensors["history"] = torch.from_numpy(np.stack(state.history))
-    tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
-    write_checkpoint(path, tensors)
-
-
-def _restore(state: _State, tensors: dict[str, Tensor], device: torch.device) -> None:
-
-    def part(name: str) -> dict[str, Tensor]:
-        return {
-            key.removeprefix(f"{name}/"): value.to(device)
-            for key, value in tensors.items()
-            if key.startswith(f"{name}/")
-        }
-
-    state.generator.load_state_dict(part("generator"))
-    state.discriminator.load_state_dict(part("discriminator"))
-    state.generator_adam.restore(part("generator_adam"))
-    state.discriminator_adam.restore(part("discriminator_adam"))
-    state.rng.set_state(tensors["rng"].cpu())
-    state.noise = tensors["noise"].to(device)
-    state.order, state.position = tensors["order"], int(tensors["position"])
-    state.sums = tensors["sums"]
-    state.history = list(tensors["history"].cpu().numpy())
-    state.losses = [(generator, discriminator) for generator, discriminator in tensors["losses"].tolist()]
