@@ -36,7 +36,7 @@ def test_the_nearest_arm_is_named_with_the_rule_by_which_it_is(tmp_path: Path) -
     lows = {arm.name: hardest(found, arm.name).low for arm in found.arms if arm.kind == "synthetic"}
     assert lows[pair.arm] == max(lows.values())
     said = verdict_sentence(answers)
-    assert f"Nearest comes '{pair.arm}', as the lower end of its interval is the highest" in said
+    assert f"Nearest, judged by the lower end of an interval, comes '{pair.arm}'" in said
     assert "the reference arm that it is least sure to beat" in said
 
 

@@ -100,8 +100,8 @@ def _unknown(found: Comparison, pair: Pair, place: str) -> str:
     if count == 1:
         return f"{start}the synthetic arm '{pair.arm}' is not better than every reference arm; it {differs}"
     return (
-        f"{start}none of {count} synthetic arms is better than every reference arm. Nearest comes '{pair.arm}', as the lower "
-        f"end of its interval is the highest, not as its mean is: it {differs}"
+        f"{start}none of {count} synthetic arms is better than every reference arm. Nearest, judged by the lower end of an "
+        f"interval, comes '{pair.arm}': it {differs}"
     )
 
 
