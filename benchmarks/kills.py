@@ -155,7 +155,7 @@ def go_on(
             )
             if is_well(rows[-1]):
                 shutil.rmtree(place.disk)
-                place.mark.unlink()
+                place.mark.unlink(missing_ok=True)
     return tried
 
 

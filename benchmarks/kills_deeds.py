@@ -106,7 +106,9 @@ def _study(place: Place, deed: Deed) -> None:
         with lock:
             happened += 1
             done = done or int(happened >= deed.at and _is_done(place, deed))
-            place.mark.write_text(f"{happened} {done} {what}")
+            part = place.mark.with_suffix(".part")  # a kill leaves the mark before
+            part.write_text(f"{happened} {done} {what}")
+            part.replace(place.mark)
 
     if deed.forked:
         fork = multiprocessing.get_context("fork")

@@ -215,6 +215,8 @@ def test_half_written_files_are_removed(tmp_path) -> None:
     with open_run(tmp_path / "run", SETTINGS, {}) as folder:
         folder.artifact("x").mkdir(parents=True)
         (folder.artifact("x") / ".one.txt.123.part").write_text("half")
+        (folder.artifact("x") / ".123.part").mkdir()
+        (folder.artifact("x") / ".123.part" / "whole").write_text("half")
     with open_run(tmp_path / "run", SETTINGS, {}) as folder:
         assert list(folder.artifact("x").iterdir()) == []
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -127,8 +128,11 @@ def write_text(path: Path, text: str) -> None:
 
 def remove_parts(folder: Path) -> None:
     """Remove what dead processes left half written below the folder."""
-    for part in folder.rglob(".*.part"):
-        part.unlink(missing_ok=True)
+    for part in list(folder.rglob(".*.part")):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

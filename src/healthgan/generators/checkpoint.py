@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from healthgan.errors import InputError
-from healthgan.files import write_atomically
-from healthgan.generators.checksum import add_tensors
+from healthgan.generators.tensor_files import add_tensors, write_tensors
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +17,7 @@ _log = logging.getLogger(__name__)
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write the tensors of a training under way, with a checksum; no two may share memory."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda part: save_file(held, part, metadata={"sha256": _checksum(held)}))
+    write_tensors(path, held, {"sha256": _checksum(held)})
 
 
 def read_checkpoint(path: Path, take_over: Callable[[dict[str, Tensor]], None]) -> None:

@@ -17,6 +17,7 @@ from healthgan.generators.checkpoint import read_checkpoint
 from healthgan.generators.dcgan import Generator, Preset, gan_losses
 from healthgan.generators.dcgan_state import State, restore, save, start
 from healthgan.generators.dcgan_state import render as render
+from healthgan.generators.tensor_files import write_tensors
 from healthgan.stopping import Stopped
 
 Progress = Callable[[int, dict[str, float]], None]

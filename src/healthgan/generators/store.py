@@ -10,14 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from healthgan.errors import InputError
-from healthgan.files import write_atomically
-from healthgan.generators.checksum import add_tensors
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Check, Diffusion, Settings
 from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator
+from healthgan.generators.tensor_files import add_tensors, write_tensors
 from healthgan.generators.unet import UNet
 
 FORMAT = "healthgan-generator-2"
@@ -67,7 +65,7 @@ def save_generator(generator: DiffusionGenerator | DcganGenerator, facts: dict[s
     described = {"build": build, "facts": facts}
     text = json.dumps({"format": FORMAT, "sha256": checksum(described, tensors), **described})
     # One entry: safetensors writes several in a random order, and equal generators shall be equal files.
-    write_atomically(path, lambda part: save_file(tensors, part, metadata={"healthgan": text}))
+    write_tensors(path, tensors, {"healthgan": text})
 
 
 def checksum(described: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
