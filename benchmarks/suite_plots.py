@@ -135,8 +135,8 @@ def roofline(works: dict[str, Any]) -> Figure:
         )
         parts.append(
             text(
-                frame.x(0.55),
-                frame.y(0.7 * bandwidth * 1.6),
+                frame.x(1.5),
+                frame.y(bandwidth),
                 f"memory: {bandwidth:.0f} GB/s",
                 size=SMALL,
                 clear=True,
