@@ -1,5 +1,8 @@
 """What a study should take: the amounts by hand, and that all that is asked for is measured."""
 
+import multiprocessing
+import signal
+
 import numpy as np
 import pytest
 
@@ -73,6 +76,8 @@ def test_disk_grows_with_generators_and_only_those_at_work_keep_checkpoints(soun
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
     monkeypatch.setattr(calibrate, "SECONDS", 0.02)
+    monkeypatch.setattr(calibrate, "LIMIT", 600.0)
+    monkeypatch.setattr(calibrate, "END", 600.0)
 
 
 @pytest.mark.parametrize("together", [0, 3])
@@ -83,7 +88,6 @@ def test_all_that_a_sound_study_is_made_of_is_measured(together: int, short: Non
     found = measure(trial, Job("calibration/0", "calibration", {}), lambda _: None)
     assert found["rates"].keys() >= {what for job in study.jobs for what in amounts(study, job)}
     assert all(seconds > 0 for what, seconds in found["rates"].items() if what != "check")
-    assert found["weights"] > 10_000
 
 
 def test_all_that_a_published_study_is_made_of_is_measured(tiny, short: None) -> None:
@@ -122,10 +126,22 @@ def test_without_time_one_thing_is_measured_and_the_estimate_says_so(
     trial = Trial(tiny_protocol(), (16, 16, 1), (24, 60), "cpu", brought=False, together=0)
     found = calibrate.calibrate(trial, 1)
     assert found.presumed == ("fold step", "pair")
+    assert found.weights > 10_000
     slower = found.rates["gan step"] / USUAL["gan step"]
     assert found.rates["fold step"] == pytest.approx(slower * USUAL["fold step"])
     assert "before fold step and pair; what that takes is presumed" in _rougher(list(found.presumed))
     assert _rougher([]) == ""
+
+
+def test_measuring_ends_also_where_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker needs longer than this to start; none is left behind."""
+    monkeypatch.setattr(calibrate, "END", 0.2)
+    trial = Trial(tiny_protocol(), (16, 16, 1), (24, 60), "cpu", brought=True, together=0)
+    found = calibrate.calibrate(trial, 2)
+    assert found.presumed == ("fold step", "pair")
+    assert found.rates == {what: USUAL[what] for what in found.presumed}
+    assert not multiprocessing.active_children()
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
 def test_the_machine_is_measured_in_as_many_workers_as_there_will_be(short: None) -> None:

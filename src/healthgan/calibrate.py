@@ -1,10 +1,11 @@
 """How fast this machine does what a study is made of: measured for seconds, on made-up images of the study's size."""
 
 import math
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from healthgan.classifiers.batched import train_many
 from healthgan.classifiers.fit import Recipe, fit, new_classifier
 from healthgan.classifiers.train import train
 from healthgan.estimate import Rates, What, completed
-from healthgan.executors import Job, Report, Result, run_jobs
+from healthgan.executors import Job, Report, Result, Step, run_jobs
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import BLOCK
 from healthgan.generators.fit_dcgan import fit_dcgan
@@ -31,8 +32,8 @@ from healthgan.stopping import Stopped
 
 SECONDS = 1.0
 """How long each thing is measured; slow ones twice at least."""
-LIMIT = 25.0
-"""After so many seconds nothing more is begun, and what is being measured ends with its next stretch."""
+LIMIT, END = 20.0, 30.0
+"""After so many seconds nothing more is begun, and what is being measured ends with its next stretch; then all ends."""
 IMAGES = 256
 """Made-up images of a class, at most."""
 
@@ -97,35 +98,63 @@ def calibrate(trial: Trial, workers: int) -> Machine:
     began = time.monotonic()
     jobs = [Job(f"calibration/{number}", "calibration", {}) for number in range(workers)]
     limited = replace(trial, until=began + LIMIT)
-    found = list(run_jobs(jobs, set(), measure, limited, workers, lambda _: None))
-    seconds = time.monotonic() - began
+    started: dict[str, float] = {}
+    found: dict[str, dict[str, float]] = {}
+
+    def note(step: Step) -> None:
+        started.setdefault(step.key, time.monotonic() - began)
+        found[step.key] = step.facts
+
+    with suppress(TimeoutError), _at_most(END):
+        for _ in run_jobs(jobs, set(), measure, limited, workers, note):
+            pass
     wanted = [what for names in _parts(trial) for what in names]
-    known: dict[What, float] = {}
-    for what in wanted:
-        each = [record["rates"][what] for record in found if what in record["rates"]]
-        if each:
-            known[what] = float(np.mean(each))
+    each = {what: [rates[what] for rates in found.values() if what in rates] for what in wanted}
+    known: dict[What, float] = {what: float(np.mean(rates)) for what, rates in each.items() if rates}
+    seconds = time.monotonic() - began
     return Machine(
         rates=completed(known, wanted),
         presumed=tuple(what for what in wanted if what not in known),
-        start=max(seconds - max(record["time_seconds"] for record in found), 0.0),
-        weights=int(found[0]["weights"]),
+        start=max(started.values(), default=seconds),
+        weights=_weights(trial),
         seconds=seconds,
     )
 
 
-def measure(trial: Trial, _job: Job, _report: Report) -> Result:
-    """What one worker measures, the most telling first: one thing at least, the others while there is time."""
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """End the block with a TimeoutError after so many seconds, where the system has an alarm: not on Windows."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def measure(trial: Trial, job: Job, report: Report) -> Result:
+    """What one worker measures, the most telling first, and reports: one thing at least, others while there is time."""
     torch.set_num_threads(1)
+    parts = _parts(trial)
+    report(Step(job.key, 0, len(parts), {}))
     rng = np.random.default_rng(0)
     rare, reference = (
         rng.integers(0, 256, (min(count, IMAGES), *trial.shape), np.uint8) for count in trial.counts
     )
     materials, rates = Materials(rare, reference), dict[What, float]()
-    for part in _parts(trial).values():
+    for number, part in enumerate(parts.values(), start=1):
         if not rates or time.monotonic() < trial.until:
             rates |= part(trial, materials, rates)
-    return {"rates": rates, "weights": _weights(trial)}
+            report(Step(job.key, number, len(parts), {str(what): rate for what, rate in rates.items()}))
+    return {"rates": rates}
 
 
 def _parts(trial: Trial) -> "dict[tuple[What, ...], Part]":

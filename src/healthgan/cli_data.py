@@ -164,7 +164,7 @@ def _table(facts: dict[str, Any]) -> "Table":
     table = Table()
     table.add_column("images", overflow="fold")
     for split in splits:
-        table.add_column(split, justify="right")
+        table.add_column(split if len(splits) > 1 else "not split", justify="right")
     for name in splits["train"]["classes"]:
         table.add_row(shown(name), *(str(found["classes"][name]) for found in splits.values()))
     table.add_section()
@@ -190,6 +190,8 @@ def _remarks(facts: dict[str, Any]) -> list[str]:
         lines.append("Patients are not known.")
     if set(facts["splits"]) == {"train"}:
         lines.append("Not split; a study splits it itself.")
+    if len(facts["splits"]["train"]["classes"]) == 1 and not facts["multi_label"]:
+        lines.append("One class only; a study needs two: a sub-folder each, or the column 'label' of a .csv.")
     if facts["columns"]:
         lines.append(f"Further columns: {plain(', '.join(facts['columns']))}.")
     lines += [f"Note: {plain(note)}." for note in facts["notes"]]

@@ -175,8 +175,8 @@ def _rougher(missing: list[str]) -> str:
         return ""
     told = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
     return (
-        f" Rougher than usual: this machine is busy or slow, and measuring ended before {told}; what that takes is presumed "
-        "from the rest."
+        f" Rougher than usual, as this machine is busy or slow: measuring ended before {told}; what that takes is presumed "
+        "from what is usual."
     )
 
 

@@ -125,8 +125,14 @@ def class_pair(collection: Collection, rare: str | None, reference: str | None) 
     """The names of the rare and of the reference class, defaults filled in as ``make_task`` does.
 
     Raises:
-        InputError: a class is unknown, or both are the same.
+        InputError: a class is unknown, or both are the same, or there is one only.
     """
+    names = collection["train"].known_classes
+    if len(names) == 1 and not collection.multi_label:
+        raise InputError(
+            f"'{collection.name}' has one class only, '{names[0]}'; a study needs a rare one and another. Give each a "
+            "sub-folder, or name them in the column 'label' of a .csv."
+        )
     rare_name = _rare_name(collection, rare)
     reference_name = _reference_name(collection, reference)
     if rare_name == reference_name:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -112,6 +113,14 @@ def test_all_files_are_there(built) -> None:
     for name in TABLES:
         assert (built.path / f"tables/{name}.csv").read_text("utf-8").count("\n") > 2
     assert not list(built.path.rglob("*.part"))
+
+
+def test_every_table_that_can_be_copied_is_a_file(built, page) -> None:
+    cells = r'data-csv="([^"]*)">Copy as CSV</button><span>\d+ rows?, as in tables/([a-z0-9-]+).csv'
+    copied = {name: unescape(content) for content, name in re.findall(cells, page)}
+    assert copied.keys() == {*TABLES, "differences"}
+    for name, content in copied.items():
+        assert content == (built.path / "tables" / f"{name}.csv").read_text("utf-8")
 
 
 def test_the_page_stands_alone(page) -> None:

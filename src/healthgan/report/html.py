@@ -15,7 +15,7 @@ from healthgan.report.faults import find_faults
 from healthgan.report.page import Advice, Notice, data_uri, environment, frame
 from healthgan.report.pictures import Example, noise_picture, png, strip_labels, strip_png
 from healthgan.report.published import Published, Row, published_for
-from healthgan.report.published_figures import TELLING, Drawn, draw
+from healthgan.report.published_figures import Drawn, draw
 from healthgan.report.reading import Run
 from healthgan.report.results import figure_1, figure_2, figure_4, repeats
 from healthgan.report.tables import write_csv, write_tables
@@ -33,7 +33,7 @@ KINDS = {
 TITLES = {
     "differences": "Differences",
     **{f"figure-{number}": f"Fig. {number}" for number in range(1, 8)},
-    "curves": "ROC, calibration",
+    "curves": "ROC",
     "real-or-synthetic": "Real or synthetic?",
     "explorer": "Explorer",
     "settings": "Settings, cost",
@@ -190,7 +190,6 @@ def _tile(kind: str, title: str, value: str, note: str) -> Row:
 def _tables(run: Run, published: Published, comparison: Comparison, drawn: Drawn) -> Row:
     sets, control, accuracies = figure_1(run, published), figure_2(run, published), figure_4(run, published)
     facts = (run.task or {}).get("control")
-    compared = comparison.differences or any(comparison.inflation.values())
     tables = drawn.tables
     return {
         "figure_4_lead": _figure_4_lead(run),
@@ -199,7 +198,9 @@ def _tables(run: Run, published: Published, comparison: Comparison, drawn: Drawn
         if control and facts
         else None,
         "figure_4": grids.figure_4_grid(run, accuracies, sets),
-        "differences": grids.differences_grid(run, comparison) if compared else None,
+        "differences": grids.differences_grid(run, comparison, tables["differences"])
+        if "differences" in tables
+        else None,
         "curves_lead": _curves_lead(run),
         "roc_grid": curves.roc_grid(drawn.telling, tables["roc"]) if drawn.telling else None,
         "calibration_grid": curves.calibration_grid(drawn.telling, tables["calibration"])
@@ -239,7 +240,7 @@ def _figure_4_lead(run: Run) -> str:
 def _curves_lead(run: Run) -> str:
     """AUROC of both arms in a sentence; empty where one has none."""
     parts, images = [], 0
-    for arm, (name, _) in TELLING.items():
+    for arm, name in (("real", "real images alone"), ("generated", "with generated images")):
         records = [record for _, record in run.trained(arm)]
         if not records:
             return ""

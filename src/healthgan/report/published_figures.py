@@ -18,15 +18,14 @@ from healthgan.report.comparison import Comparison, predictions_file
 from healthgan.report.curves import Telling, mean_curves
 from healthgan.report.curves import rows as curve_rows
 from healthgan.report.published import Published, Row
+from healthgan.report.published_grids import differences_rows
 from healthgan.report.reading import CANDIDATES, Run, history_file
 from healthgan.report.results import STAGES, figure_4
 from healthgan.report.words import floor_text
 from healthgan.statistics import reliability
 from healthgan.statistics.readers import Kind
 
-TELLING: Mapping[str, tuple[str, Kind]] = MappingProxyType(
-    {"real": ("real images alone", "reference"), "generated": ("with generated images", "synthetic")}
-)
+TELLING: Mapping[str, Kind] = MappingProxyType({"real": "reference", "generated": "synthetic"})
 """The arms whose curves are drawn: they are tested on the same images; the control is not."""
 BALANCED = 0.5
 """Share of rare images in a test set of this protocol."""
@@ -77,6 +76,9 @@ def draw(run: Run, published: Published, comparison: Comparison, *, patient_imag
         patient_images: whether real images may be shown.
     """
     found, tables = _accuracies(run, published), {}
+    gaps = differences_rows(run, comparison)
+    if gaps:
+        tables["differences"] = gaps
     if comparison.differences:
         found["differences"] = _differences(comparison)
     likeness = run.array(CANDIDATES, "likeness")
@@ -109,14 +111,14 @@ def draw(run: Run, published: Published, comparison: Comparison, *, patient_imag
 
 def _telling(run: Run) -> Iterator[Telling]:
     """Both arms on the main task's test images, the mean over all classifiers of each."""
-    for arm, (name, kind) in TELLING.items():
+    for arm, kind in TELLING.items():
         files = [predictions_file(arm, floor) for floor, _ in run.trained(arm)]
         read = [(run.array(file, "label"), run.array(file, "score")) for file in files]
         judged = [(label, score) for label, score in read if label is not None and score is not None]
         if judged:
             scores = np.stack([score for _, score in judged]).astype(np.float64).clip(SURE, 1 - SURE)
             bins = reliability(judged[0][0], logit(scores))
-            yield Telling(name, kind, *mean_curves(judged), bins)
+            yield Telling(arm, kind, *mean_curves(judged), bins)
 
 
 def _accuracies(run: Run, published: Published) -> dict[str, Figure]:

@@ -109,7 +109,34 @@ def _accuracy(row: Row, stage: str, arm: str, sets: Row) -> Cell:
     return Cell(f"{value:.1f}", span, value, note=note)
 
 
-def differences_grid(run: Run, comparison: Comparison) -> Grid:
+def _gaps(run: Run, comparison: Comparison) -> list[list[Estimate | None]]:
+    """By floor: with generated images minus real ones alone, and of both how far validation is above test."""
+    inflation = comparison.inflation
+    return [
+        [comparison.differences.get(floor), *(inflation[arm].get(floor) for arm in ("real", "generated"))]
+        for floor in run.floors
+    ]
+
+
+def differences_rows(run: Run, comparison: Comparison) -> list[Row]:
+    """Differences at each floor, in points; no row where nothing can be compared."""
+    gaps = _gaps(run, comparison)
+    if not any(found for line in gaps for found in line):
+        return []
+    names = ("difference", "validation_minus_test_real", "validation_minus_test_generated")
+    rows: list[Row] = []
+    for floor, line in zip(run.floors, gaps, strict=True):
+        row: Row = {"floor": floor}
+        for name, found in zip(names, line, strict=True):
+            row |= {
+                name + suffix: None if found is None else round(getattr(found, end), 3)
+                for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high"))
+            }
+        rows.append(row)
+    return rows
+
+
+def differences_grid(run: Run, comparison: Comparison, rows: Sequence[Row]) -> Grid:
     """Differences at each floor, in points."""
     columns = [
         Column("floor"),
@@ -117,28 +144,10 @@ def differences_grid(run: Run, comparison: Comparison) -> Grid:
         Column("validation minus test: real"),
         Column("validation minus test: with generated"),
     ]
-    rows = [
-        [
-            comparison.differences.get(floor),
-            comparison.inflation["real"].get(floor),
-            comparison.inflation["generated"].get(floor),
-        ]
-        for floor in run.floors
-    ]
     cells = [
-        [floor_head(floor), *(_gap(found) for found in row)]
-        for floor, row in zip(run.floors, rows, strict=True)
+        [floor_head(floor), *(_gap(found) for found in line)]
+        for floor, line in zip(run.floors, _gaps(run, comparison), strict=True)
     ]
-    names = ("difference", "validation_minus_test_real", "validation_minus_test_generated")
-    content: list[Row] = []
-    for floor, row in zip(run.floors, rows, strict=True):
-        line: Row = {"floor": floor}
-        for name, found in zip(names, row, strict=True):
-            line |= {
-                name + suffix: None if found is None else round(getattr(found, end), 3)
-                for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high"))
-            }
-        content.append(line)
     foot: list[Cell] = []
     if comparison.mean_difference is not None:
         means = [comparison.mean_inflation(arm) for arm in ("real", "generated")]
@@ -147,7 +156,7 @@ def differences_grid(run: Run, comparison: Comparison) -> Grid:
             _gap(comparison.mean_difference),
             *(Cell("" if mean is None else points(mean)) for mean in means),
         ]
-    return Grid("differences", "Differences in points", columns, cells, foot=foot, csv=content)
+    return Grid("differences", "Differences in points", columns, cells, foot=foot, csv=rows)
 
 
 def _gap(found: Estimate | None) -> Cell:
