@@ -57,10 +57,10 @@ def one_study(
     """A study from its start to its end; yields what was done to it, at most ``left`` times, and then what became of it."""
     with disk(place, kind):
         while True:
-            most = events * 3 // 4 if kind == "worker" else events // EARLY
+            least = events // 5 if kind == "worker" else 1
             deed = Deed(
                 kind,
-                rng.randrange(1, most + 1),
+                rng.randrange(least, events // EARLY + 1),
                 rng.expovariate(5),
                 rng.randrange(2**31),
                 rng.choice([1, 2]),
@@ -68,13 +68,11 @@ def one_study(
             )
             ended = start(place, deed if left else replace(deed, kind="none"))
             (place.disk / BALLAST).unlink(missing_ok=True)
-            _, done, stage = (
-                place.mark.read_text().split(" ", 2) if place.mark.exists() else ("0", "0", "before")
-            )
-            if left and int(done) and ended == SUCCEEDS[kind]:
-                left -= 1
+            stages = place.marked()[1] if ended == SUCCEEDS[kind] else []
+            for stage in stages:
+                left = max(0, left - 1)
                 more = {"disk": damage(place.run, deed.seed)} if kind == "damaged" else {}
-                yield {**asdict(deed), **more, "study": place.study, "stage": stage, "ended": ended}
+                yield {**asdict(deed), **more, "study": place.study, "stage": stage}
             if ended == DONE:
                 break
             if ended not in (KILLED, FULL):
@@ -124,7 +122,7 @@ def prepare(root: Path) -> dict[str, int]:
                 if start(place, Deed("none", 0, 0, 0, 2, forked=False)) != DONE:
                     raise SystemExit(f"the untouched study in '{place.run}' did not end")
             shutil.copy(place.mark, ready)
-        events[study] = int(ready.read_text().split()[0])
+        events[study] = json.loads(ready.read_text())[0]
     return events
 
 

@@ -1,5 +1,6 @@
 """One start of a small study in a process of its own, and what is done to it on the way; for kills.py."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -32,6 +33,8 @@ KILLED, DONE, FULL = -signal.SIGKILL, 0, 2
 """How a start of the study may end: killed, ended by itself, for want of room."""
 SUCCEEDS = {"kill": KILLED, "torn": KILLED, "damaged": KILLED, "full": FULL, "worker": DONE}
 """How it ends where a deed was done in time."""
+WORKERS = 3
+"""Workers that are killed in one start: as many without a job that ended in between would end the study."""
 BALLAST = "ballast"
 
 
@@ -41,7 +44,7 @@ class Deed:
 
     Attributes:
         kind: of ``KINDS``; ``none`` to leave it alone.
-        at: the number of the event at which it is done.
+        at: the number of the event at which it is done; workers are killed again after as many more, ``WORKERS`` in all.
         seconds: a kill comes so much later.
         seed: decides what else is random.
         workers: of the study.
@@ -82,8 +85,13 @@ class Place:
 
     @property
     def mark(self) -> Path:
-        """The number of the last event of the last start, whether the deed was done, and what the event was."""
+        """As JSON: how many events the last start had, and at which the deed was done."""
         return self.root / f"{self.name}.mark"
+
+    def marked(self) -> tuple[int, list[str]]:
+        """What stands in ``mark``."""
+        events, stages = json.loads(self.mark.read_text()) if self.mark.exists() else (0, [])
+        return events, stages
 
 
 def start(place: Place, deed: Deed) -> int:
@@ -99,15 +107,17 @@ def _study(place: Place, deed: Deed) -> None:
     from healthgan import studies
     from healthgan.errors import InputError
 
-    happened, done, lock = 0, 0, threading.Lock()
+    happened, stages, lock = 0, list[str](), threading.Lock()
+    most = WORKERS if deed.kind == "worker" else 1
 
     def event(what: str) -> None:
-        nonlocal happened, done
+        nonlocal happened
         with lock:
             happened += 1
-            done = done or int(happened >= deed.at and _is_done(place, deed))
+            if len(stages) < most and happened >= deed.at * (len(stages) + 1) and _is_done(place, deed):
+                stages.append(what)
             part = place.mark.with_suffix(".part")  # a kill leaves the mark before
-            part.write_text(f"{happened} {done} {what}")
+            part.write_text(json.dumps([happened, stages]))
             part.replace(place.mark)
 
     if deed.forked:
