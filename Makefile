@@ -37,7 +37,7 @@ bench: $(VENV)/.test-installed
 	$(BIN)/python benchmarks/suite.py --out build/bench $(BENCH)
 
 docs: $(VENV)/.docs-installed
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Documentation: build/site/index.html"
 
 # The pinned PyTorch comes first and alone: whatever else asks for torch then finds it there.

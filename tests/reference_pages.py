@@ -38,7 +38,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     yield f"```text\n{usage}\n```"
     rows = [_row(param) for param in command.params]
     if rows:
-        yield "\n".join(["| | |", "|---|---|", *rows])
+        yield "\n".join(["| name | what it is |", "|---|---|", *rows])
     for each, found in below.items():
         yield from _command(f"{name} {each}", found)
 

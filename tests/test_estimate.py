@@ -140,6 +140,8 @@ def test_measuring_ends_also_where_nothing_is_measured(monkeypatch: pytest.Monke
     found = calibrate.calibrate(trial, 2)
     assert found.presumed == ("fold step", "pair")
     assert found.rates == {what: USUAL[what] for what in found.presumed}
+    for worker in multiprocessing.active_children():
+        worker.join(60)  # it was killed, and the system may be slow to see to that
     assert not multiprocessing.active_children()
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
