@@ -38,9 +38,8 @@ from kills_deeds import (
     damage,
     disk,
     start,
-    warm,
 )
-from small_studies import STUDIES, small_generator, write_inputs
+from small_studies import STUDIES, small_generator, warm, write_inputs
 
 if __name__ == "__mp_main__":  # a worker of a study
     small_generator()

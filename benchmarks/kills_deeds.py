@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from small_studies import request
+from small_studies import fork_workers, request
 
 KINDS = {
     "kill": (200, "SIGKILL at a random moment"),
@@ -121,8 +120,7 @@ def _study(place: Place, deed: Deed) -> None:
             part.replace(place.mark)
 
     if deed.forked:
-        fork = multiprocessing.get_context("fork")
-        multiprocessing.get_context = lambda _method=None: fork  # type: ignore[assignment]
+        fork_workers()
     prepared = studies.prepare(request(place.root, place.study))
     event("started")
     try:
@@ -139,18 +137,6 @@ def _study(place: Place, deed: Deed) -> None:
         print(error, file=sys.stderr)
         os._exit(FULL)
     os._exit(DONE)
-
-
-def warm(root: Path, study: str) -> None:
-    """Do every job of a study in this process, so that all that libraries compile is there for what is forked from it."""
-    from healthgan import studies
-    from healthgan.run import RunFolder
-
-    with tempfile.TemporaryDirectory(dir=root) as folder:
-        prepared = studies.prepare(request(root, study))
-        work, context, _ = studies._work(prepared, RunFolder(Path(folder)), "cpu", 1, 1, 60.0)
-        for job in prepared.jobs:
-            work(context, job, lambda _: None)
 
 
 def _is_done(place: Place, deed: Deed) -> bool:

@@ -1,5 +1,7 @@
 """Two studies of seconds, which have all kinds of jobs between them; for kills.py and soak.py."""
 
+import multiprocessing
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,3 +47,21 @@ def request(root: Path, study: str) -> "Request":
     from healthgan.request import Request
 
     return Request(str(root / "blobs.npz"), load_protocol(str(root / f"{study}.toml")))
+
+
+def fork_workers() -> None:
+    """From now on workers are forked from this process, where the program starts each afresh; that saves loading."""
+    fork = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda _method=None: fork  # type: ignore[assignment]
+
+
+def warm(root: Path, study: str) -> None:
+    """Do every job of a study in this process, so that all that libraries compile is there for what is forked from it."""
+    from healthgan import studies
+    from healthgan.run import RunFolder
+
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        prepared = studies.prepare(request(root, study))
+        work, context, _ = studies._work(prepared, RunFolder(Path(folder)), "cpu", 1, 1, 60.0)
+        for job in prepared.jobs:
+            work(context, job, lambda _: None)

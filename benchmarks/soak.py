@@ -1,8 +1,9 @@
 """Studies one after another in one process: its memory and open files must stay where they are.
 
     python benchmarks/soak.py --seconds 1800
+    python benchmarks/soak.py --seconds 1800 --forked    # several times as many studies on a busy machine
 
-Two small studies take turns, each from its source to its report and read back, in a new folder that is removed after. After
+With ``--forked`` workers are forked from this process, which has the libraries loaded, where the program starts each afresh. Two small studies take turns, each from its source to its report and read back, in a new folder that is removed after. After
 each, garbage is collected and the process looked at. The first ``WARM`` of each load libraries and fill caches and don't
 count. The rule, set before anything was measured: the process has grown if
 
@@ -28,7 +29,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from small_studies import STUDIES, request, small_generator, write_inputs
+from small_studies import STUDIES, fork_workers, request, small_generator, warm, write_inputs
 
 if __name__ == "__mp_main__":  # a worker of a study
     small_generator()
@@ -60,13 +61,17 @@ class State:
     temporary: int
 
 
-def states(root: Path, seconds: float) -> Iterator[State]:
+def states(root: Path, seconds: float, *, forked: bool) -> Iterator[State]:
     """The states after one study after the other, for so long."""
     from healthgan import studies
     from healthgan.report import build
     from healthgan.report.tables import summary
 
     write_inputs(root)
+    if forked:
+        for study in STUDIES:
+            warm(root, study)
+        fork_workers()
     began, number = time.monotonic(), 0
     while time.monotonic() - began < seconds:
         study = STUDIES[number % len(STUDIES)]
@@ -134,13 +139,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=1800)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--forked", action="store_true", help="fork workers from this process")
+    asked = parser.parse_args()
     found: list[State] = []
     with tempfile.TemporaryDirectory(prefix="soak-") as root:
         tempfile.tempdir = str(Path(root) / "temporary")
         Path(tempfile.tempdir).mkdir()
         small_generator()
-        for state in states(Path(root), seconds):
+        for state in states(Path(root), asked.seconds, forked=asked.forked):
             found.append(state)
             print(json.dumps(asdict(state)), flush=True)
     counted = found[WARM * len(STUDIES) :]

@@ -117,8 +117,9 @@ def _start(log: Path, place: Place, *arguments: str) -> Node:
         command.append(f"--node-ip-address={place.address}")
     command += [f"--num-cpus={place.cpus}", f"--num-gpus={place.gpus}"]
     command += [f"--object-store-memory={STORE_BYTES}", "--disable-usage-stats", "--block"]
+    places = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parent),  # where nodes find the jobs of tests
+        "PYTHONPATH": os.pathsep.join(places),  # where nodes find the jobs of tests, and the program where we do
         "RAY_worker_niceness": "0",  # not behind all other work of this machine
     }
     with log.open("wb") as out:
