@@ -54,8 +54,14 @@ def grid(page: Page) -> Any:
 
 def counts(page: Page) -> dict[str, int]:
     """By what the filter calls them."""
-    rows = part(page, "reasons").locator("label:visible").all()
-    return {row.locator("span").inner_text(): number(row.locator("output").inner_text()) for row in rows}
+    texts = "rows => rows.map(row => ['span', 'output'].map(name => row.querySelector(name).innerText))"
+    rows = part(page, "reasons").locator("label:visible").evaluate_all(texts)
+    return {name: number(count) for name, count in rows}
+
+
+def attributes(found: Any, name: str) -> list[str]:
+    """An attribute of all elements at once."""
+    return found.evaluate_all(f"all => all.map(one => one.getAttribute({name!r}))")
 
 
 def number(text: str) -> int:
@@ -111,7 +117,7 @@ def test_every_floor_of_the_published_study_keeps_what_its_record_says(published
     for place, kept in enumerate(accepted.values()):
         buttons.nth(place).click()
         assert number(part(page, "kept").inner_text()) == kept
-        assert [button.get_attribute("aria-pressed") for button in buttons.all()].count("true") == 1
+        assert attributes(buttons, "aria-pressed").count("true") == 1
 
 
 def test_moving_an_end_changes_counts_histogram_and_images_at_once(sound, opened) -> None:
@@ -148,12 +154,20 @@ def test_a_filter_shows_the_images_of_one_reason(sound, opened) -> None:
     for code, label in enumerate(LABELS):
         choose(page, "reasons", label)
         wanted = np.flatnonzero(pool["verdict"] == code) + 1
-        told = [button.get_attribute("aria-label") for button in grid(page).all()]
+        told = attributes(grid(page), "aria-label")
         assert all(label in text for text in told)
         shown = {int(re.match(r"Synthetic image (\d+)", text)[1]) for text in told}
         assert shown <= set(wanted.tolist())
         assert len(shown) == min(PAGE, len(wanted))
     assert "too like an image that the study kept" in part(page, "meaning").inner_text()
+
+
+WALK = """() => Array.from({ length: 60 }, () => {
+  const box = document.querySelector("#explorer dialog"), map = box.querySelector('[data-part="map"]');
+  const found = [box.querySelector('[data-part="title"]').innerText, map.checkVisibility() ? map.dataset.mean : null];
+  box.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+  return found;
+})"""
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -162,13 +176,10 @@ def test_the_map_of_every_pair_has_the_studys_likeness_as_its_mean(tmp_path, ope
     folder = explored_sound_run(tmp_path / "run", count=60, size=size, channels=channels)
     build(folder.path)
     page, pool = opened(folder), stored(folder, "synthetic/main-0.npz", "rare_")
-    means = {}
     grid(page).first.click()
-    for _ in range(60):
-        place = int(part(page, "title").inner_text().split()[-1]) - 1
-        if dialog(page).locator('[data-part="map"]').is_visible():
-            means[place] = float(dialog(page).locator('[data-part="map"]').get_attribute("data-mean"))
-        page.keyboard.press("ArrowRight")
+    seen = page.evaluate(WALK)
+    means = {int(title.split()[-1]) - 1: float(mean) for title, mean in seen if mean is not None}
+    assert len({title for title, _ in seen}) == 60
     constant = np.flatnonzero(np.isnan(pool["likeness"]))
     assert set(means) == set(range(60)) - set(constant.tolist())
     for place, mean in means.items():
@@ -198,7 +209,7 @@ def test_keys_walk_through_the_images_and_back(sound, opened) -> None:
     page = opened(sound)
     grid(page).first.focus()
     where = "document.activeElement.getAttribute('aria-label')"
-    labels = [button.get_attribute("aria-label") for button in grid(page).all()]
+    labels = attributes(grid(page), "aria-label")
     page.keyboard.press("ArrowRight")
     assert page.evaluate(where) == labels[1]
     columns = page.evaluate(
@@ -218,7 +229,7 @@ def test_keys_walk_through_the_images_and_back(sound, opened) -> None:
     assert "121–150 of 150" in part(page, "page").first.inner_text()
     page.keyboard.press("Home")
     assert page.evaluate(where) == labels[0]
-    assert [button.get_attribute("tabindex") for button in grid(page).all()].count("0") == 1
+    assert attributes(grid(page), "tabindex").count("0") == 1
 
 
 def test_a_constant_image_has_no_map(sound, opened) -> None:

@@ -32,14 +32,14 @@ def arms_lead(best: AgainstBest) -> str:
         Verdict.UNKNOWN: "not told apart from it",
         Verdict.HURTS: "worse",
     }
-    parts = [
-        f"{len(counts[verdict])} {_are(counts[verdict])} {word}"
-        for verdict, word in words.items()
-        if counts[verdict]
-    ]
+    there = {word: counts[verdict] for verdict, word in words.items() if counts[verdict]}
+    parts = [f"{len(found)} {_are(found)} {word}" for word, found in there.items()]
+    told = f"of {len(pairs)}, {listed(parts)}"
+    if len(there) == 1:
+        told = f"{('it', 'both', 'all')[min(len(pairs), 3) - 1]} {_are(pairs)} {next(iter(there))}"
     top = max(pairs, key=lambda pair: pair.difference)
     return (
-        f"No way with synthetic images is shown to be better than {what}: of {len(pairs)}, {listed(parts)}. "
+        f"No way with synthetic images is shown to be better than {what}: {told}. "
         f"The highest, '{top.arm}', differs by {with_interval(top)} in AUROC."
     )
 
