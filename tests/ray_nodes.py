@@ -117,9 +117,10 @@ def _start(log: Path, place: Place, *arguments: str) -> Node:
         command.append(f"--node-ip-address={place.address}")
     command += [f"--num-cpus={place.cpus}", f"--num-gpus={place.gpus}"]
     command += [f"--object-store-memory={STORE_BYTES}", "--disable-usage-stats", "--block"]
+    # Nodes find the jobs of tests, and the program where this process does.
     places = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(places),  # where nodes find the jobs of tests, and the program where we do
+        "PYTHONPATH": os.pathsep.join(places),
         "RAY_worker_niceness": "0",  # not behind all other work of this machine
     }
     with log.open("wb") as out:
