@@ -1,8 +1,8 @@
 """What README.md and docs/ show can be run: Python blocks run in order, commands parse, cheap ones run.
 
 A block is fenced with its language, or indented and told by its first line. An HTML comment before a block says what
-the reader is not shown: ``<!-- runs after: CODE -->`` runs Python first, ``<!-- not run: REASON -->`` leaves the block
-out (of a shell block, that it isn't parsed either).
+the reader is not shown: ``<!-- runs after: CODE -->`` runs Python first, ``<!-- runs with: THIS for: THAT -->`` puts
+smaller settings in, ``<!-- not run: REASON -->`` leaves the block out (of a shell block, that it isn't parsed either).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python": "python", "py": "python", "sh": "shell", "bash": "shell", "console": "shell", "": ""}
 PROGRAM = re.compile(r"(?:\$ )?(?:\w+=\S+ )*(?:\S*/)?healthgan (?P<arguments>.*)")
-NOTE = re.compile(r"<!-- (?P<kind>runs after|not run):\s*(?P<text>.*?)\s*-->", re.DOTALL)
+NOTE = re.compile(r"<!-- (?P<kind>runs after|runs with|not run):\s*(?P<text>.*?)\s*-->", re.DOTALL)
 
 CHEAP = {
     "healthgan data show SOURCE",
@@ -45,18 +45,24 @@ class Block:
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    before = skipped = ""
+    before = changed = skipped = ""
     for token in MarkdownIt().parse(path.read_text("utf-8")):
         if token.type == "html_block":
             for note in NOTE.finditer(token.content):
                 before += note["text"] + "\n" if note["kind"] == "runs after" else ""
+                changed = note["text"] if note["kind"] == "runs with" else changed
                 skipped = note["text"] if note["kind"] == "not run" else skipped
         elif token.type in ("fence", "code_block"):
             assert token.map is not None
             language = LANGUAGES.get(token.info.strip(), token.info.strip())
             place = f"{path.relative_to(ROOT)}:{token.map[0] + 1}"
-            yield Block(place, language or guess(token.content), token.content, before, skipped)
-            before = skipped = ""
+            code = token.content
+            if changed:
+                small, shown = changed.split(" for: ")
+                assert shown in code, f"{place} has no {shown}"
+                code = code.replace(shown, small)
+            yield Block(place, language or guess(code), code, before, skipped)
+            before = changed = skipped = ""
 
 
 def guess(code: str) -> str:
