@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from healthgan import calibrate, studies
-from healthgan.calibrate import Trial, measure
-from healthgan.cli_plan import _rougher
-from healthgan.estimate import MEASURING, USUAL, amounts, completed, disk, expected
+from healthgan.calibrate import Machine, Trial, measure
+from healthgan.cli_plan import _basis, _how_known
+from healthgan.estimate import MEASURING, USUAL, Rates, amounts, completed, disk, expected
 from healthgan.executors import Job
 from healthgan.protocol import load_protocol
 from tiny import tiny_protocol
@@ -129,8 +129,31 @@ def test_without_time_one_thing_is_measured_and_the_estimate_says_so(
     assert found.weights > 10_000
     slower = found.rates["gan step"] / USUAL["gan step"]
     assert found.rates["fold step"] == pytest.approx(slower * USUAL["fold step"])
-    assert "before fold step and pair; what that takes is presumed" in _rougher(list(found.presumed))
-    assert _rougher([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("missing", "told", "basis"),
+    [
+        (
+            (),
+            "measured here for 8 s (100 ms a step of the GAN, 10 ms of a classifier), times",
+            "a measurement",
+        ),
+        (
+            ("pair",),
+            "Rougher than usual, as this machine is busy or slow: measuring ended before pair;",
+            "in part",
+        ),
+        (("gan step", "pair"), "measured here for 8 s (10 ms of a classifier), times", "in part"),
+        (("gan step", "fold step", "pair"), "nothing could be measured in 8 s", "what is usual"),
+    ],
+)
+def test_the_plan_says_what_its_estimate_rests_on(missing, told: str, basis: str) -> None:
+    rates: Rates = {"gan step": 0.1, "fold step": 0.01, "pair": 1e-9}
+    machine = Machine(rates, missing, 1.0, 0, 8.0)
+    facts = {"not_measured": list(missing), "measured_for_seconds": 8.0, "seconds_each": rates}
+    assert told in _how_known(facts)
+    assert _basis(machine).startswith(basis)
 
 
 def test_measuring_ends_also_where_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

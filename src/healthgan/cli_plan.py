@@ -88,7 +88,7 @@ def _jobs(
             "workers": workers,
             "device": device,
             "jobs_left": len(left),
-            "basis": "a measurement on this machine, all workers at work; an estimate",
+            "basis": _basis(machine),
             "measured_for_seconds": machine.seconds,
             "not_measured": list(machine.presumed),
             "seconds_each": dict(machine.rates),
@@ -155,10 +155,8 @@ def _lines(facts: dict[str, Any], folder: Path) -> list[str]:
     workers = f"{found['workers']} worker{'s' * (found['workers'] != 1)}"
     done = sum(kind["done"] for kind in facts["jobs_by_kind"].values())
     lines = [f"{done} jobs are done already in '{plain(str(folder))}'."] if done else []
-    rougher = _rougher(found["not_measured"])
     lines.append(
-        f"Time: about {duration(found['seconds'])} with {workers} on {found['device']}. An estimate: measured here for "
-        f"{found['measured_for_seconds']:.0f} s ({_speeds(found['seconds_each'])}), times what there is to do.{rougher}"
+        f"Time: about {duration(found['seconds'])} with {workers} on {found['device']}. {_how_known(found)}"
     )
     lines.append(
         f"Disk: about {decimal(space['kept'])} in '{plain(str(folder))}', up to {decimal(space['most'])} on the way; "
@@ -169,15 +167,33 @@ def _lines(facts: dict[str, Any], folder: Path) -> list[str]:
     return lines
 
 
-def _rougher(missing: list[str]) -> str:
-    """What makes the estimate rougher than usual; nothing where all was measured."""
-    if not missing:
-        return ""
-    told = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
-    return (
-        f" Rougher than usual, as this machine is busy or slow: measuring ended before {told}; what that takes is presumed "
-        "from what is usual."
-    )
+def _basis(machine: "Machine") -> str:
+    """What the estimate rests on, for programs."""
+    if not machine.presumed:
+        return "a measurement on this machine, all workers at work; an estimate"
+    if len(machine.presumed) < len(machine.rates):
+        return "in part a measurement on this machine, in part what is usual; a rough estimate"
+    return "what is usual on an idle machine; nothing could be measured in time"
+
+
+def _how_known(time: dict[str, Any]) -> str:
+    """What the estimate rests on, in words."""
+    missing, seconds = time["not_measured"], f"{time['measured_for_seconds']:.0f} s"
+    each = {what: rate for what, rate in time["seconds_each"].items() if what not in missing}
+    if not each:
+        return (
+            f"That is what is usual on an idle machine: this one is so busy or slow that nothing could be measured in "
+            f"{seconds}. Expect several times as much."
+        )
+    speeds = f" ({_speeds(each)})" if _speeds(each) else ""
+    text = f"An estimate: measured here for {seconds}{speeds}, times what there is to do."
+    if missing:
+        told = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
+        text += (
+            f" Rougher than usual, as this machine is busy or slow: measuring ended before {told}; what that takes is "
+            "presumed from what is usual."
+        )
+    return text
 
 
 def _speeds(each: dict[str, float]) -> str:
