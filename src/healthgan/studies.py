@@ -217,13 +217,13 @@ def _work(
 ) -> "tuple[Work[Any], Any, Together[Any] | None]":
     """What does the jobs of a study, what they read, and which are done in one go: so many lots at once."""
     from healthgan.jobs import WORK_MANY, Context, do_job, do_many
+    from healthgan.sound import jobs as sound_jobs
     from healthgan.sound.context import SoundContext
-    from healthgan.sound.fits import fit_many
-    from healthgan.sound.jobs import do_sound_job
 
     if isinstance(study, SoundStudy):
-        together = Together(frozenset({"fit"}), fit_many, lots=lots) if device in TOGETHER_ON else None
-        return do_sound_job, SoundContext(study, folder, device, checkpoint_seconds), together
+        kinds = frozenset({"generator", "fit"})
+        together = Together(kinds, sound_jobs.do_many, lots=lots) if device in TOGETHER_ON else None
+        return sound_jobs.do_sound_job, SoundContext(study, folder, device, checkpoint_seconds), together
     context = Context(
         protocol=study.protocol,
         folder=folder,

@@ -1,15 +1,13 @@
 """A 3×3 convolution, max-pooling and a ReLU in one, faster on a CPU than one after the other."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-
-from healthgan.classifiers import _pooled_kernel as kernel
-from healthgan.classifiers._pooled_vectors import LANES
 
 
 def pooled(convolution: nn.Conv2d, x: Tensor) -> Tensor:
@@ -27,12 +25,20 @@ def pooled(convolution: nn.Conv2d, x: Tensor) -> Tensor:
     fast = (
         x.device.type == "cpu"
         and x.dtype == convolution.weight.dtype == torch.float32
-        and convolution.out_channels % LANES == 0
-        and (convolution.in_channels % LANES == 0 or not x.requires_grad)
+        and convolution.out_channels % _kernel().LANES == 0
+        and (convolution.in_channels % _kernel().LANES == 0 or not x.requires_grad)
     )
     if not fast:
         return F.relu(F.max_pool2d(convolution(x), 2))
     return cast(Tensor, cast(Any, _Pooled).apply(x, convolution.weight, convolution.bias))
+
+
+@cache
+def _kernel() -> Any:  # noqa: ANN401 # a module
+    """The compiled loops, where they are needed: on a GPU nothing of Numba's is."""
+    from healthgan.classifiers import _pooled_kernel
+
+    return _pooled_kernel
 
 
 class _Pooled(torch.autograd.Function):
@@ -45,7 +51,7 @@ class _Pooled(torch.autograd.Function):
         shape = (count, (height - 2) // 2, (width - 2) // 2, len(weight))
         out, largest = torch.empty(shape), torch.empty(shape, dtype=torch.uint8)
         by_output = weight.detach().permute(2, 3, 1, 0).contiguous()  # (3, 3, I, O)
-        _run(kernel.forward, pixels, by_output, bias.detach(), out, largest)
+        _run(_kernel().forward, pixels, by_output, bias.detach(), out, largest)
         ctx.save_for_backward(x, weight, largest)
         return out.permute(0, 3, 1, 2)
 
@@ -56,11 +62,11 @@ class _Pooled(torch.autograd.Function):
         pixels, slopes, to_bias = _channels_last(x.detach()), _channels_last(slope), torch.zeros(len(weight))
         if not ctx.needs_input_grad[0]:
             to_weight = torch.zeros(*weight.shape[2:], weight.shape[1], len(weight))  # (3, 3, I, O)
-            _run(kernel.backward_first, pixels, slopes, largest, to_weight, to_bias)
+            _run(_kernel().backward_first, pixels, slopes, largest, to_weight, to_bias)
             return None, to_weight.permute(3, 2, 0, 1), to_bias
         taps = _channels_last(weight.detach())
         to_taps, to_pixels = torch.zeros_like(taps), torch.zeros_like(pixels)
-        _run(kernel.backward, pixels, taps, slopes, largest, to_taps, to_bias, to_pixels)
+        _run(_kernel().backward, pixels, taps, slopes, largest, to_taps, to_bias, to_pixels)
         return to_pixels.permute(0, 3, 1, 2), to_taps.permute(0, 3, 1, 2), to_bias
 
 

@@ -23,7 +23,7 @@ NOISE_LEAST, NOISE_MOST = 0.01, 20.0
 _RHO = 7.0  # EDM, table 1
 
 
-def denoised(network: Network, noisy: Tensor, sigma: Tensor, label: Tensor, data: float) -> Tensor:
+def denoised(network: Network, noisy: Tensor, sigma: Tensor, label: Tensor, data: float | Tensor) -> Tensor:
     """The network's guess at the images without noise (EDM, equation 7 and table 1).
 
     Args:
@@ -46,7 +46,9 @@ def noise_levels(count: int, rng: torch.Generator, device: torch.device) -> Tens
     return drawn.to(device)
 
 
-def loss(network: Network, clean: Tensor, noise: Tensor, sigma: Tensor, label: Tensor, data: float) -> Tensor:
+def loss(
+    network: Network, clean: Tensor, noise: Tensor, sigma: Tensor, label: Tensor, data: float | Tensor
+) -> Tensor:
     """(B,) weighted squared error of the denoised images (EDM, equation 8): about 1 for an untrained network.
 
     Args:

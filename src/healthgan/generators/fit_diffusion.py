@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
+from torch import Tensor
 
 from healthgan.errors import InputError
 from healthgan.generators import edm
@@ -15,6 +17,7 @@ from healthgan.generators.diffusion import BLOCK, Check, Diffusion, Settings, sc
 from healthgan.generators.diffusion_state import State, restore, save, start
 from healthgan.stopping import Stopped
 
+CPU = torch.device("cpu")
 Progress = Callable[[int, dict[str, float]], None]
 """Called with the number of steps done every few steps, and at every check with what was measured."""
 
@@ -57,11 +60,11 @@ def fit_diffusion(
         Stopped: ``stop`` said yes before the last step.
         FloatingPointError: training diverged or collapsed before the first good checkpoint.
     """
-    _check(images, labels, patients)
+    check_images(images, labels, patients)
     state = start(images, labels, patients, settings, seed, device)
     if checkpoint is not None and checkpoint.exists():
         restore(state, checkpoint)
-    ends = {round(settings.steps * (number + 1) / settings.checks) for number in range(settings.checks)}
+    ends = check_ends(settings)
     written = time.monotonic()
     while state.step < settings.steps and not state.stopped:
         _take_step(state)
@@ -70,7 +73,7 @@ def fit_diffusion(
         if (ending or due or state.step % _LOOK_EVERY == 0) and int(state.finite) < state.step:
             state.stopped = f"diverged at step {int(state.finite) + 1}"
         elif ending:
-            measured = _measure(state)
+            measured = measure(state)
             if progress is not None:
                 progress(state.step, {"training_loss": measured.training, "held_out_loss": measured.heldout})
         elif progress is not None and state.step % _TELL_EVERY == 0:
@@ -80,6 +83,20 @@ def fit_diffusion(
             written = time.monotonic()
         if stopping and not state.stopped:
             raise Stopped
+    return ended(state, checkpoint)
+
+
+def check_ends(settings: Settings) -> set[int]:
+    """Steps after which a checkpoint is measured."""
+    return {round(settings.steps * (number + 1) / settings.checks) for number in range(settings.checks)}
+
+
+def ended(state: State, checkpoint: Path | None) -> Diffusion:
+    """What a training leaves: the best checkpoint; the file to go on from is removed.
+
+    Raises:
+        FloatingPointError: there is none.
+    """
     if not state.best:
         raise FloatingPointError(
             f"The generator {state.stopped}, before its first good checkpoint. Take a lower learning rate."
@@ -87,11 +104,12 @@ def fit_diffusion(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     state.averaged.load_state_dict(state.best)
+    height, width, channels = state.pool.shape[1:]
     return Diffusion(
         network=state.averaged,
-        settings=settings,
-        size=(images.shape[1], images.shape[2]),
-        channels=images.shape[3],
+        settings=state.settings,
+        size=(height, width),
+        channels=channels,
         classes=len(state.shares),
         mean=state.mean,
         spread=state.spread,
@@ -109,7 +127,10 @@ _COLLAPSED = 0.2  # of the spread of real images; real ones of other patients sc
 _LEVELS = 8  # noise levels that held-out images are measured at
 
 
-def _check(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: NDArray[np.int64] | None) -> None:
+def check_images(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], patients: NDArray[np.int64] | None
+) -> None:
+    """Refuse what can't be learnt from; as ``fit_diffusion``."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise InputError(f"Images are {images.dtype} {images.shape}; uint8 (N, H, W, 1 or 3) is needed.")
     if min(images.shape[1:3]) < 16 or max(images.shape[1:3]) > 224:
@@ -132,11 +153,28 @@ def _check(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: NDArr
         raise InputError("All images are one constant grey; there is nothing to learn.")
 
 
-def _take_step(state: State) -> None:
-    settings, rng, device = state.settings, state.rng, state.pool.device
-    done = state.step / settings.steps
-    for group in state.adam.param_groups:
-        group["lr"] = settings.learning_rate * min(1.0, (state.step + 1) / 100, (1 - done) / 0.4 + 0.02)
+@dataclass(frozen=True)
+class Drawn:
+    """What chance decides in a step, on the CPU.
+
+    Attributes:
+        chosen: (B,) positions in the pool.
+        flip: (B,) which images are mirrored, where any may be.
+        label: (B,) class numbers; the number of classes stands for "any".
+        sigma: (B,) noise levels.
+        noise: (B, C, H, W) standard normal.
+    """
+
+    chosen: Tensor
+    flip: Tensor | None
+    label: Tensor
+    sigma: Tensor
+    noise: Tensor
+
+
+def draw_step(state: State) -> Drawn:
+    """Draw the next step."""
+    settings, rng = state.settings, state.rng
     label = torch.multinomial(state.shares, settings.batch, replacement=True, generator=rng)
     draw = torch.rand(settings.batch, generator=rng, dtype=torch.float64)
     chosen = torch.stack(
@@ -145,28 +183,49 @@ def _take_step(state: State) -> None:
             for which, part in zip(label.tolist(), draw.tolist(), strict=True)
         ]
     )
-    clean = scale(state.pool[chosen.to(device)], state.mean)
-    if settings.mirror:
-        flip = (torch.rand(settings.batch, generator=rng) < 0.5).to(device)
-        clean = torch.where(flip.view(-1, 1, 1, 1), clean.flip(3), clean)
+    flip = torch.rand(settings.batch, generator=rng) < 0.5 if settings.mirror else None
     label[torch.rand(settings.batch, generator=rng) < settings.unlabelled] = len(state.shares)
-    sigma = edm.noise_levels(settings.batch, rng, device)
-    noise = torch.randn(clean.shape, generator=rng).to(device)
+    sigma = edm.noise_levels(settings.batch, rng, CPU)
+    height, width, channels = state.pool.shape[1:]
+    return Drawn(
+        chosen, flip, label, sigma, torch.randn(settings.batch, channels, height, width, generator=rng)
+    )
+
+
+def rate(settings: Settings, step: int) -> float:
+    """The learning rate behind so many steps: up over 100, down over the last 40 %."""
+    return settings.learning_rate * min(1.0, (step + 1) / 100, (1 - step / settings.steps) / 0.4 + 0.02)
+
+
+def share_kept(settings: Settings, steps: int) -> float:
+    """Of the averaged weights, what stays as so many steps are done."""
+    return min(settings.average, steps / (steps + 9))
+
+
+def _take_step(state: State) -> None:
+    settings, device = state.settings, state.pool.device
+    for group in state.adam.param_groups:
+        group["lr"] = rate(settings, state.step)
+    drawn = draw_step(state)
+    clean = scale(state.pool[drawn.chosen.to(device)], state.mean)
+    if drawn.flip is not None:
+        clean = torch.where(drawn.flip.to(device).view(-1, 1, 1, 1), clean.flip(3), clean)
+    noise, sigma, label = (value.to(device) for value in (drawn.noise, drawn.sigma, drawn.label))
     kind = trains_in(settings, device)
     with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-        loss = edm.loss(state.network, clean, noise, sigma, label.to(device), state.spread).mean()
+        loss = edm.loss(state.network, clean, noise, sigma, label, state.spread).mean()
     state.adam.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call] # PyTorch's own
     state.adam.step()
     state.step += 1
     state.sum = state.sum + loss.detach()
     state.finite += torch.isfinite(state.sum)  # once it is no number, a sum stays none
-    keep = min(settings.average, state.step / (state.step + 9))
+    keep = share_kept(settings, state.step)
     with torch.no_grad():
         torch._foreach_lerp_(list(state.averaged.parameters()), list(state.network.parameters()), 1 - keep)
 
 
-def _measure(state: State) -> Check:
+def measure(state: State) -> Check:
     """Measure the averaged weights; keep them if they are the best so far."""
     before = state.checks[-1].step if state.checks else 0
     check = Check(

@@ -49,6 +49,8 @@ class UNet(nn.Module):
     """
 
     frequencies: Tensor
+    channels_last = True
+    """Whether images lie so in memory, which is fastest on a CPU; several networks at once can't have it."""
 
     def __init__(
         self,
@@ -87,7 +89,8 @@ class UNet(nn.Module):
         angles = level[:, None] * self.frequencies
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)
         embedding = F.silu(self.noise(waves) + self.classes(label))
-        x = self.first(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
+        x = F.pixel_unshuffle(x, self.patch)
+        x = self.first(x.contiguous(memory_format=torch.channels_last) if self.channels_last else x)
         kept = []
         for blocks, down in zip(self.down_blocks, self.downs, strict=True):
             x = _through(blocks, x, embedding)
