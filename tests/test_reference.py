@@ -46,5 +46,8 @@ def test_navigation_names_every_page_once_and_no_missing_one() -> None:
 def test_nothing_of_the_site_comes_from_elsewhere() -> None:
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
     assert settings["theme"]["font"] is False
-    assert settings["plugins"] == ["search"]
-    assert not {"extra_css", "extra_javascript", "repo_url"} & set(settings)
+    assert settings["plugins"] == ["search", "offline"]
+    assert not {"extra_javascript", "repo_url"} & set(settings)
+    scripts = settings["extra"]["polyfills"]
+    assert any("iframe-worker" in script for script in scripts), "'offline' would load it from elsewhere"
+    assert all((ROOT / "docs" / file).is_file() for file in [*scripts, *settings["extra_css"]])
