@@ -132,14 +132,17 @@ def main() -> int:
 def tried(into: dict[str, Any], name: str, part: Part, out: Path, found: dict[str, Any]) -> None:
     """Do a part, note what it found or how it failed, tell and write it.
 
-    Where one fails with recorded steps on a CUDA device, it and all that follow go on without, and that is noted.
+    Where one fails with recorded steps on a CUDA device and does not without, all that follow go on without, and that is noted.
     """
     begun = time.perf_counter()
     into[name] = attempted(part)
     if "traceback" in into[name] and torch.cuda.is_available() and recording.GRAPHS:
-        recording.GRAPHS = False
-        found["recorded_steps_failed"] = {"in": name, **into[name]}
+        recording.GRAPHS, failed = False, into[name]
         into[name] = attempted(part)
+        if "traceback" in into[name]:
+            recording.GRAPHS = True
+        else:
+            found["recorded_steps_failed"] = {"in": name, **failed}
     into[name]["part_seconds"] = time.perf_counter() - begun
     print(f"{name}: {json.dumps(into[name], default=str)[:1500]}", flush=True)
     write(out, found)

@@ -204,7 +204,7 @@ def test_collapse_is_seen() -> None:
     state = start(images, labels, patients, TINY, 0, CPU)
     state.spread = 1e-3  # the sampler then ends near the mean, whatever the noise
     state.step = TINY.steps
-    check = module._measure(state)
+    check = module.measure(state)
     assert check.diversity < 0.2
     assert state.stopped.startswith(f"collapsed at step {TINY.steps}")
     assert state.chosen == 0, "a collapsed checkpoint must not be kept"
@@ -216,7 +216,7 @@ def test_weights_that_are_no_numbers_are_never_kept() -> None:
     with torch.no_grad():
         state.averaged.first.weight[0, 0, 0, 0] = float("nan")
     state.step = 10
-    module._measure(state)
+    module.measure(state)
     assert state.stopped == "diverged at step 10"
     assert state.best == {}
 
