@@ -3,9 +3,11 @@
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -221,6 +223,25 @@ def test_half_written_files_are_removed(tmp_path) -> None:
         assert list(folder.artifact("x").iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [None, InputError("x"), KeyboardInterrupt()])
+def test_what_a_killed_worker_left_half_written_is_removed_at_the_end(tmp_path, error) -> None:
+    part = tmp_path / "run" / "artifacts" / ".one.npz.123.part"
+    with suppress(InputError, KeyboardInterrupt), open_run(tmp_path / "run", SETTINGS, {}) as folder:
+        folder.artifact("x").mkdir(parents=True)
+        part.write_text("half")
+        if error is not None:
+            raise error
+    assert not part.exists()
+
+
+def test_what_another_process_writes_after_it_took_over_is_left_alone(tmp_path) -> None:
+    part = tmp_path / "run" / ".one.npz.123.part"
+    with open_run(tmp_path / "run", SETTINGS, {}):
+        (tmp_path / "run" / ".lock-holder").write_text('{"process": 1, "host": "other"}')
+        part.write_text("half")
+    assert part.exists()
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path) -> None:
     write_text(tmp_path / "a.txt", "old")
 
@@ -256,6 +277,26 @@ def test_a_full_disk_ends_in_one_message(tmp_path, number) -> None:
         open_run(tmp_path / "run", SETTINGS, {}),
     ):
         raise OSError(number, os.strerror(number))
+
+
+def test_a_disk_that_is_full_at_the_start_is_told_as_one(tmp_path) -> None:
+    """Here a file of this process may hold ten bytes."""
+    with open_run(tmp_path / "run", SETTINGS, {}) as folder:
+        folder.append({"key": "a"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with (
+            pytest.raises(
+                InputError, match=r"can't be written any more: .*Make room; what is finished is kept"
+            ),
+            open_run(tmp_path / "run", SETTINGS, {}),
+        ):
+            pytest.fail("it started")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with open_run(tmp_path / "run", SETTINGS, {}) as folder:
+        assert [record["key"] for record in folder.records()] == ["a"]
 
 
 def test_records_on_a_full_disk(tmp_path) -> None:

@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ from healthgan.records import Record as Record
 
 TIME = "time_"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+_AGAIN = "what is finished is kept, and the same command goes on"
 _log = logging.getLogger(__name__)
 
 
@@ -68,8 +69,7 @@ class RunFolder:
         Raises:
             InputError: another process works in the folder.
         """
-        if self.held is not None:
-            self.held.check()
+        self.check_held()
         new = not self.records_file.exists()
         with self.records_file.open("ab") as file:
             file.write(sealed(record))
@@ -77,6 +77,15 @@ class RunFolder:
             os.fsync(file.fileno())
         if new:
             sync_folder(self.path)
+
+    def check_held(self) -> None:
+        """Make sure that no other process took the folder over.
+
+        Raises:
+            InputError: one did.
+        """
+        if self.held is not None:
+            self.held.check()
 
     def mend(self) -> str | None:
         """Take out what is no whole record, so that the next one starts a line; what was lost, in words.
@@ -164,27 +173,35 @@ def open_run(path: Path, settings: str, manifest: dict[str, Any]) -> Iterator[Ru
                 _log.warning(lost)
             _add_start(path / "manifest.json", {**manifest, **({} if lost is None else {"damaged": lost})})
         except OSError as error:
+            if error.errno in _FULL - {errno.EROFS}:
+                raise _no_room(path, error) from error
             raise InputError(
                 f"The folder '{path}' cannot be used: {error.strerror or error}. Give --out a folder you can write to."
             ) from error
         with _room(path):
-            yield folder
+            try:
+                yield folder
+            finally:  # what a killed worker left half written
+                with suppress(OSError, InputError):
+                    folder.check_held()
+                    remove_parts(path)
 
 
 @contextmanager
 def _room(path: Path) -> Iterator[None]:
     """Say what can be done where a study ends for want of room, and that nothing is lost."""
-    again = "what is finished is kept, and the same command goes on"
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise InputError(
-            f"'{path}' can't be written any more: {error.strerror}. Make room; {again}."
-        ) from error
+        raise _no_room(path, error) from error
     except MemoryError as error:
-        raise InputError(f"There is too little memory. Take fewer --jobs; {again}.") from error
+        raise InputError(f"There is too little memory. Take fewer --jobs; {_AGAIN}.") from error
+
+
+def _no_room(path: Path, error: OSError) -> InputError:
+    return InputError(f"'{path}' can't be written any more: {error.strerror}. Make room; {_AGAIN}.")
 
 
 def environment() -> dict[str, Any]:
