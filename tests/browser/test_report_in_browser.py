@@ -22,6 +22,12 @@ HOSTILE = [
 COLUMNS = {"sex": ["f", "m"] * 160, HOSTILE[0]: [HOSTILE[1]] * 160 + [HOSTILE[4]] * 160}
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 
+CUT = """() => [...document.querySelectorAll(".plot svg")].filter((svg) => svg.checkVisibility()).flatMap((svg) => {
+  const edge = svg.getBoundingClientRect();
+  const beyond = (box) => box.left < edge.left - 2 || box.right > edge.right + 2;
+  return [...svg.querySelectorAll("text")].filter((one) => beyond(one.getBoundingClientRect())).map((one) => one.textContent);
+})"""
+
 MAIN_THREAD_SECONDS = 2.0
 """Within which a page has to stand: of the browser's work, which does not depend on what else the machine does."""
 
@@ -91,6 +97,7 @@ def test_no_width_makes_the_page_scroll_sideways(reader, report) -> None:
         shown = page.locator("#chart-forest svg:visible, #chart-differences svg:visible")
         assert shown.get_attribute("class") == ("narrow" if width == 400 else "wide")
         assert shown.bounding_box()["width"] <= width
+        assert page.evaluate(CUT) == [], "text of figures beyond their edges"
 
 
 def test_a_click_sorts_by_the_full_numbers_and_back(reader, sound_report) -> None:

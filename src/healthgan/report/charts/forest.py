@@ -82,10 +82,10 @@ class Forest:
         numbers = max(width_of(self.told(row), SMALL) for row in self.lines) + 16
         stacked = labels > MOST_LABEL * width
         if stacked:
-            labels = 8.0
+            labels = 12.0
         aside = numbers if not stacked and width - labels - numbers > width / 2 else 0.0
         low, high = self.limits()
-        scale = Scale(low, high, labels + 6, width - aside - 10)
+        scale = Scale(low, high, labels + 6, width - aside - 18)
         places, headings, bottom = self._places(stacked)
         parts = [self._ground(scale, bottom)]
         for y, group in headings:
