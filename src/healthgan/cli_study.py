@@ -93,7 +93,7 @@ def study(
     ] = False,
     no_patient_images: NoPatientImages = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the sets and the jobs, do nothing.")
+        bool, typer.Option("--dry-run", help="Show sets, jobs, time and disk needed; do nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
