@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"likeness", "nearest", "fidelity", "privacy"},
     {"generators", "datasets", "exports", "card_text"},
     {"arms"},
-    {"jobs", "sound", "request"},
+    {"jobs", "published_context", "published_classifiers", "sound", "request"},
     {"studies", "generate"},
     {"estimate", "calibrate"},
     {
