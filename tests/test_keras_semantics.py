@@ -16,7 +16,9 @@ from healthgan.keras_semantics import (
     Dropout,
     SameConv,
     SameConvTranspose,
+    SteadyAdam,
     glorot_uniform_,
+    keras_rates,
 )
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}  # float64 sums of at most a few hundred values of order 1: 1e-14 each
@@ -142,6 +144,22 @@ def test_adam_is_kingma_and_bas_with_epsilon_hat(steps, beta1):
     expected = kingma_and_ba(start.numpy(), moves, 1e-2, beta1)
     np.testing.assert_allclose(parameter.detach().numpy(), expected, **EXACT)
     assert parameter.grad is None
+
+
+@pytest.mark.parametrize("beta1", [0.9, 0.5])
+def test_the_steady_adam_is_the_same(beta1):
+    """Its rates may come in parts; what has no slope stays as it is."""
+    scales = torch.tensor([1.0, 1e-3, 1e-6, 1e-8, 0.0], dtype=torch.float64)
+    gradients = [normal(4, 5, seed=seed) * scales for seed in range(7)]
+    start = normal(4, 5, seed=99)
+    parameters = [start.clone().requires_grad_(), normal(3).requires_grad_()]
+    adam = SteadyAdam(parameters, beta1)
+    rates = torch.cat([keras_rates(0, 3, 1e-2, beta1), keras_rates(3, 4, 1e-2, beta1)])
+    for gradient, rate in zip(gradients, rates, strict=True):
+        adam.step((gradient, torch.zeros(3, dtype=torch.float64)), rate)
+    expected = kingma_and_ba(start.numpy(), [gradient.numpy() for gradient in gradients], 1e-2, beta1)
+    np.testing.assert_allclose(parameters[0].detach().numpy(), expected, **EXACT)
+    assert torch.equal(parameters[1].detach(), normal(3))
 
 
 def test_adam_takes_gradients_of_another_memory_layout():
