@@ -165,6 +165,17 @@ def test_lots_share_what_is_left_evenly_and_wait_for_a_place() -> None:
     assert ready([*fits, job("i", "a", kind="fit")], set(), [], two) == []
 
 
+def test_each_kind_is_done_by_itself_once_its_needs_are_met() -> None:
+    """Generators first, then what rests on them; another job does not wait for either."""
+    makers = [job(f"g{number}", kind="generator") for number in range(2)]
+    fits = [job("f0", kind="fit"), job("f1", "g1", kind="fit")]
+    other = job("a")
+    both = Together(frozenset({"generator", "fit"}), work_many)
+    assert ready([*makers, *fits, other], set(), [], both) == [[other], makers]
+    assert ready(fits, {"g0"}, [makers], both) == []
+    assert ready(fits, {"g0", "g1"}, [[other]], both) == [fits]
+
+
 def test_one_that_fails_among_others_leaves_their_records(tmp_path) -> None:
     jobs = [job("f0", kind="fit"), job("f1", kind="fit", wild=1), job("f2", kind="fit"), job("a", "f1")]
     found = run_jobs(jobs, set(), work, tmp_path, 1, ignore, Together(frozenset({"fit"}), work_many))
