@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py --out runs/kills                    # 200 kills, 20 each of the others
     python benchmarks/kills.py --out runs/kills --only torn=5      # fewer, of one kind
-    python benchmarks/kills.py --out runs/kills --forked           # in a fifth of the processor time
+    python benchmarks/kills.py --out runs/kills --forked           # in a small part of the processor time
 
 With ``--forked`` workers are forked from a process that has the libraries loaded, where the program starts each afresh: all
 else is the same. Two small studies take turns, the published one and a sound one with generators of its own. The same command goes on
