@@ -110,7 +110,8 @@ SHELL += [
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_python_blocks_run_in_order(path, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    few = replace(presets.DIFFUSION["edm-quick"], steps=60, checks=2)  # here; a study's workers know it as it is
+    # In this process; a study's workers know the preset as it is.
+    few = replace(presets.DIFFUSION["edm-quick"], steps=60, checks=2)
     monkeypatch.setitem(presets.DIFFUSION, "edm-quick", few)
     names: dict[str, object] = {"__name__": "docs"}
     for block in blocks(path):
