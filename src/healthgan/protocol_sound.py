@@ -14,14 +14,17 @@ Kind = Literal["reference", "synthetic", "control"]
 ARMS: Mapping[str, tuple[Kind, str]] = MappingProxyType(
     {
         "real": ("reference", "real images, both classes in equal parts"),
-        "real-again": ("reference", "the same with other seeds"),
+        "real-again": ("reference", "real images, both classes in equal parts, with other seeds"),
         "weighted": ("reference", "natural frequencies, the loss weighted by class"),
         "smote": ("reference", "SMOTE: rare images between neighbours, pixel by pixel"),
         "mixup": ("reference", "mixup: pairs of a batch blended, with their labels"),
         "classical": ("reference", "classical augmentation"),
         "classical-mixup": ("reference", "classical augmentation and mixup"),
         "transfer": ("reference", "trained on the source's other findings first"),
-        "transfer-classical": ("reference", "the same, with classical augmentation"),
+        "transfer-classical": (
+            "reference",
+            "trained on the source's other findings first, with classical augmentation",
+        ),
         "transfer-other": ("reference", "trained on another source first"),
         "coral": ("reference", "domain adaptation from another source (Deep CORAL)"),
         "weights": ("reference", "initial weights from a file"),
@@ -40,7 +43,10 @@ ARMS: Mapping[str, tuple[Kind, str]] = MappingProxyType(
         "both-classical": ("synthetic", "25 % of both halves, classical augmentation"),
         "both-mixup": ("synthetic", "25 % of both halves, classical augmentation and mixup"),
         "pretrain": ("synthetic", "trained on synthetic images first, then on real ones"),
-        "pretrain-classical": ("synthetic", "the same, with classical augmentation"),
+        "pretrain-classical": (
+            "synthetic",
+            "trained on synthetic images first, then on real ones, with classical augmentation",
+        ),
         "transfer-both": (
             "synthetic",
             "other findings first, then 25 % of both halves, classical augmentation",
