@@ -187,11 +187,9 @@ class _Convolution(torch.autograd.Function):
         gradient = gradients[0].reshape(E, B * (H - 2) * (W - 2), -1)
         to_x = None
         if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
-            parts = torch.bmm(gradient, weight).view(E, B, H - 2, W - 2, 3, 3, C)
-            to_x = gradient.new_zeros(E, B, H, W, C)
-            for row in range(3):
-                for column in range(3):
-                    to_x[:, :, row : row + H - 2, column : column + W - 2] += parts[:, :, :, :, row, column]
+            parts = torch.bmm(gradient, weight).view(E * B, (H - 2) * (W - 2), 9, C)
+            summed = F.fold(parts.permute(0, 3, 2, 1).flatten(1, 2), (H, W), 3)  # (E·B, C, H, W)
+            to_x = torch.unflatten(summed.permute(0, 2, 3, 1), 0, (E, B))
         return to_x, torch.bmm(gradient.mT, patches).flatten(1), gradient.sum(dim=1)
 
 
