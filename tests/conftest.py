@@ -1,12 +1,21 @@
 """Fixtures that several tests share, and the one thread that every test computes with."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 assert not {"numpy", "torch"} & sys.modules.keys(), "too late to choose the number of threads"
 os.environ["OMP_NUM_THREADS"] = "1"  # the same bits are promised on one thread only; processes inherit it
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would every program that the tests start and stop.
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 

@@ -1,6 +1,7 @@
 """How fast this machine does what a study is made of: measured for seconds, on made-up images of the study's size."""
 
 import math
+import multiprocessing
 import signal
 import tempfile
 import time
@@ -105,9 +106,12 @@ def calibrate(trial: Trial, workers: int) -> Machine:
         started.setdefault(step.key, time.monotonic() - began)
         found[step.key] = step.facts
 
+    others = set(multiprocessing.active_children())
     with suppress(TimeoutError), _at_most(END):
         for _ in run_jobs(jobs, set(), measure, limited, workers, note):
             pass
+    for worker in set(multiprocessing.active_children()) - others:
+        worker.kill()  # the alarm may ring while one is being started, before anyone else knows of it
     wanted = [what for names in _parts(trial) for what in names]
     each = {what: [rates[what] for rates in found.values() if what in rates] for what in wanted}
     known: dict[What, float] = {what: float(np.mean(rates)) for what, rates in each.items() if rates}

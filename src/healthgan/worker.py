@@ -137,6 +137,7 @@ def start_worker(
     )  # Ctrl-C reaches the whole group; the parent ends the workers
     _worker = _Worker(work, many, received(shared), steps)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    steps.put(Alive(os.getpid()))  # before any work: who hangs in its first moment has given one sign, too
     threading.Thread(target=_give_signs, args=(steps, beat), daemon=True).start()
     keep_freed_memory()
 
@@ -167,8 +168,8 @@ def _die_with_parent() -> None:
 def _give_signs(steps: Steps, beat: float) -> None:
     """Say every few seconds that this process runs; a job that computes in C does not hold that up."""
     while True:
-        steps.put(Alive(os.getpid()))
         time.sleep(beat)
+        steps.put(Alive(os.getpid()))
 
 
 def do_jobs(jobs: list[Job], joined: bool) -> list[Result | FloatingPointError]:

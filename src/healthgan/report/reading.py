@@ -150,7 +150,7 @@ def read_run(path: Path) -> "Run | SoundRun":
         asked = {**tables.pop("study")}
         protocol = _protocol(tables)
     except (ValueError, KeyError, TypeError, RecursionError) as error:  # of TOML, of a value, or of UTF-8
-        first = str(error).splitlines()[0]
+        first = "nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise InputError(
             f"'{file}' is damaged or of another version of the program: {first}. "
             "Restore it, or run the study again in a new folder."
