@@ -255,7 +255,9 @@ def test_a_stopped_study_says_what_is_kept_and_goes_on(number, blobs, tiny, tmp_
     assert time.monotonic() - begun < 10
     assert (study.returncode, printed) == (130, "")
     assert len(children) > 2
-    while left := [child for child in children if alive(int(child))]:  # the tracker of shared memory ends last
+    while left := [
+        child for child in children if alive(int(child))
+    ]:  # the tracker of shared memory ends last
         assert time.monotonic() - begun < 10, left
         time.sleep(0.05)
     assert "Traceback" not in errors
