@@ -5,8 +5,8 @@
 
 First each kind of training and the likeness search are held against the CPU; what does not agree is not timed, and the
 exit code is 1. Then: what the device can do at all (matrix products, a copy); 270 classifiers together and a sample of
-them one after the other; likeness of 12,000 × 1,950; several generators together; and the whole published protocol at
-ChestMNIST's size, which says how far it came where the limit ends it. TF32 is as PyTorch has it unless said otherwise: on
+them one after the other; likeness of 12,000 × 1,950; the whole published protocol at ChestMNIST's size, which says how
+far it came where the limit ends it; and several generators together. TF32 is as PyTorch has it unless said otherwise: on
 in convolutions, off in matrix products. The JSON is written anew as each part ends.
 """
 
@@ -113,9 +113,9 @@ def main() -> int:
         ("likeness", lambda: likeness(bench), ("likeness",)),
         ("phantom images", taken, ()),
         ("classifiers", lambda: classifiers(bench, *images), ("chains",)),
+        ("paper", lambda: paper(bench, sizes, *images), ("chains", "generators", "likeness")),
         ("generators", lambda: several_generators(bench, images[0]), ("generators",)),
         ("diffusion", lambda: several_diffusions(bench, *images), ("diffusion",)),
-        ("paper", lambda: paper(bench, sizes, *images), ("chains", "generators", "likeness")),
     ]
     for name, part, needs in parts:
         wrong = [need for need in needs if "error" in found["checks"][need]]

@@ -12,7 +12,6 @@ from gpu_bench import Bench, EnoughError, Pixels
 from gpu_checks import PUBLISHED, best
 from gpu_parts import CNN_OPERATIONS
 from healthgan.classifiers.folds import Examples, FoldTraining, run_many_folds
-from healthgan.fidelity.two_sample import real_or_synthetic
 from healthgan.generators.dcgan import Preset
 from healthgan.generators.fit_dcgan import DcganRun
 from healthgan.generators.fit_dcgans import DcganTraining, fit_dcgans
@@ -70,10 +69,8 @@ def paper(bench: Bench, sizes: Sizes, rare: Pixels, normal: Pixels) -> dict[str,
         try:
             for stage in (run.generators, run.likeness, run.classifiers):
                 found["seconds"][stage.__name__] = bench.seconds(stage)
-            found["seconds_of_these"] = sum(found["seconds"].values())
-            found["finished"] = True
-            found["seconds"]["real_or_synthetic"] = bench.seconds(run.real_or_synthetic)
             found["seconds_of_all"] = sum(found["seconds"].values())
+            found["finished"] = True
         except EnoughError:
             found["stopped_by_the_limit_after"] = bench.limit
     return found
@@ -169,26 +166,6 @@ class _Run:
             + [round(float(((judged > 0.5) == (np.arange(len(judged)) < len(judged) // 2)).mean()), 4)]
             for scores, judged in outcomes
         ]
-
-    def real_or_synthetic(self) -> None:
-        """Five classifiers, one after the other, as a study trains them beside the others."""
-        sizes = self.sizes
-        reals = self.rare[: sizes.rare[0]]
-        kept = self.candidates[: len(reals)]
-        heldout = self.rare[sizes.rare[0] : sum(sizes.rare)]
-        real_or_synthetic(
-            reals[: len(kept)],
-            kept,
-            heldout_real=heldout,
-            heldout_patients=None,
-            fresh=self.candidates[-len(heldout) :],
-            recipe=PUBLISHED,
-            epochs=sizes.epochs,
-            classifiers=5,
-            seed=0,
-            device=self.bench.device,
-            progress=lambda _: self.bench.stop_if_late(),
-        )
 
     def _training(
         self, rare: Pixels, counts: tuple[int, int, int], made: Pixels, epochs: int, seed: int

@@ -101,7 +101,7 @@ def classifiers(bench: Bench, rare: Pixels, normal: Pixels) -> dict[str, Any]:
     ways, recorded = {}, recording.GRAPHS
     for name, graphs, tf32, rounds in (
         ("graph", True, False, 3),
-        ("graph_tf32", True, True, 2),
+        ("graph_tf32", True, True, 1),
         ("no_graph", False, False, 1),
     ):
         recording.GRAPHS = graphs and recorded
@@ -112,7 +112,7 @@ def classifiers(bench: Bench, rare: Pixels, normal: Pixels) -> dict[str, Any]:
         ways[name]["operations_a_second"] = (
             models * PUBLISHED.batch * steps * CNN_OPERATIONS / ways[name]["median"]
         )
-    alone = _alone(bench, trainings, 2 if bench.small else 10)
+    alone = _alone(bench, trainings, 2 if bench.small else 7)
     return {
         "models": models,
         "steps_of_each": steps,
@@ -187,7 +187,7 @@ def several_generators(bench: Bench, rare: Pixels) -> dict[str, Any]:
     images, epochs = (rare[:40], 3) if bench.small else (rare[:1950], 5)
     steps = -(-len(images) // PUBLISHED.batch)
     found: dict[str, Any] = {}
-    for count in (1, 2) if bench.small else (1, 3, 6):
+    for count in (1, 2) if bench.small else (1, 3):
         ends: list[float] = []
 
         def told(*_: object, ends: list[float] = ends) -> None:
@@ -223,7 +223,7 @@ def several_diffusions(bench: Bench, rare: Pixels, normal: Pixels) -> dict[str, 
         else Settings(steps=250, checks=1)
     )
     found: dict[str, Any] = {}
-    for count in (1, 2) if bench.small else (1, 3, 6):
+    for count in (1, 2) if bench.small else (1, 3):
         ends: list[tuple[int, float]] = []
 
         def told(step: int, facts: dict[str, float], ends: list[tuple[int, float]] = ends) -> None:

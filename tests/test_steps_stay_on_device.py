@@ -50,7 +50,7 @@ def stay(
 ) -> None:
     """Load a block, move everything, and take a step."""
     program._load(next(feed.blocks()))
-    program._block = {name: moved(value) for name, value in program._block.items()}
+    program._rows = moved(program._rows)
     for network in networks:
         network.to("meta")
     for name in (*tensors, "pool", "now"):
@@ -87,13 +87,15 @@ def test_dcgans(tmp_path) -> None:
         program,
         together.feed,
         tensors=("losses",),
-        networks=(program.up, program.down),
+        networks=[network for pair in program.pairs for network in (pair.up, pair.down)],
         adams=[
-            (program.up_adam, lambda: list(program.up.parameters())),
-            (program.down_adam, lambda: list(program.down.parameters())),
+            (adam, lambda network=network: list(network.parameters()))
+            for pair in program.pairs
+            for adam, network in zip(pair.adams, (pair.up, pair.down), strict=True)
         ],
     )
-    assert looked == [len(list(program.down.parameters())), len(list(program.up.parameters()))]
+    up, down = (len(list(network.parameters())) for network in (program.pairs[0].up, program.pairs[0].down))
+    assert looked == [down, up] * 2
 
 
 def test_diffusion_generators() -> None:

@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keras-python", type=Path, help="python with requirements.txt installed")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=SIZES, help="one of the two")
+    parser.add_argument("--only", choices=UNITS, help="one of the two")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--worker", nargs=3, metavar=("WHAT", "SIZE", "MEMORY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -242,7 +242,7 @@ def main() -> None:
     if not options.keras_python:
         parser.error("--keras-python is needed: see README.md")
     print(f"{processor()}; Python {platform.python_version()}")
-    chosen = [options.only] if options.only else list(SIZES)
+    chosen = [options.only] if options.only else list(UNITS)
     results = [measure(what, options.keras_python, options.rounds) for what in chosen]
     met = [show(found) for found in results]
     if options.json:

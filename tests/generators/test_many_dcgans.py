@@ -8,10 +8,9 @@ import torch
 
 from healthgan.generators import fit_dcgan as single
 from healthgan.generators import fit_dcgans as many
-from healthgan.generators.dcgan import LAYERS, Layers, Squeeze, Up, build
+from healthgan.generators.dcgan import LAYERS, Layers, Squeeze, Up
 from healthgan.generators.fit_dcgan import fit_dcgan
 from healthgan.generators.fit_dcgans import DcganTraining, fit_dcgans
-from healthgan.generators.wide_dcgan import give_back, mask_shapes, set_masks, side_by_side
 from healthgan.keras_semantics import Adam
 from healthgan.stopping import Stopped
 
@@ -170,36 +169,14 @@ def test_one_that_diverges_leaves_the_others(float64, tmp_path, monkeypatch):
     agree([first, third], [whole[0], whole[2]])
 
 
-@pytest.mark.parametrize(("preset", "size"), [("dcgan-2023", 28), ("dcgan-small", 16)])
-def test_networks_side_by_side_are_what_each_is(monkeypatch, preset, size):
-    """Forwards, in training and applied, and back again; the published layers with fewer channels."""
+def test_the_published_layers_too(float64, tmp_path, monkeypatch):
+    """With fewer channels."""
     ups = (Up(4, 1), Up(4, 2), Up(2, 2), Up(2, 2), Squeeze(3), Up(2, 2), Up(2, 2))
     monkeypatch.setitem(LAYERS, "dcgan-2023", Layers(4, ups, (2, 3, 4, 4, 5), kernel=5, beta1=0.9))
-    pairs = [build(preset, size, 1, torch.Generator().manual_seed(seed), CPU) for seed in range(2)]
-    ups, downs = zip(*((up.double(), down.double()) for up, down in pairs), strict=True)
-    noise = [torch.randn(3, 100, generator=torch.Generator().manual_seed(seed)).double() for seed in range(2)]
-    wide = side_by_side(ups)
-    exact = {"rtol": 1e-9, "atol": 1e-9}
-    for mode in (True, False):
-        images = [up.train(mode)(z) for up, z in zip(ups, noise, strict=True)]
-        found = wide.train(mode)(torch.cat(noise, dim=1)).unflatten(1, (2, 1))
-        torch.testing.assert_close(found, torch.stack(images, dim=1), **exact)
-    copies = [build(preset, size, 1, torch.Generator(), CPU)[0].double() for _ in ups]
-    give_back(wide, copies)
-    for copied, up in zip(copies, ups, strict=True):
-        for name, value in up.state_dict().items():
-            torch.testing.assert_close(copied.state_dict()[name], value, **exact)
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), dtype=np.uint8)
 
-    judge = side_by_side(downs)
-    shapes = mask_shapes(downs[0], size)
-    width = sum(a * b * c for a, b, c in shapes)
-    set_masks(judge, torch.ones(3, 2, width, dtype=torch.uint8), shapes)
-    keep = 0.7
-    logits = []
-    for down, image in zip(downs, images, strict=True):
-        x = image
-        for part in down.blocks:
-            x = x / keep if part.__class__.__name__ == "Dropout" else part(x)
-        logits.append(down.logit(x.permute(0, 2, 3, 1).flatten(1)))
-    expected = torch.cat(logits, dim=1)
-    torch.testing.assert_close(judge(torch.cat(images, dim=1)), expected, **exact)
+    def some(name):
+        (tmp_path / name).mkdir()
+        return [replace(one, images=pixels) for one in trainings(tmp_path / name)]
+
+    agree(together(some("a"), preset="dcgan-2023"), alone(some("b"), preset="dcgan-2023"))

@@ -18,6 +18,7 @@ place, so equal references get equal scores, and the lowest index is looked for.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,25 +59,49 @@ def search(
     """
     _, height, width, channels = x.shape
     rows, row = height - _WINDOW + 1, (width - _WINDOW + 1) * channels
-    side = max(1, int((ELEMENTS // row) ** 0.5))
-    side = max(1, min(side, max(len(usable), len(y))))
-    rows_a_strip = max(1, min(rows, ELEMENTS // (row * side * side)))
-    for start in range(0, len(usable), side):
-        members = usable[start : start + side]
+    queries_a_block, references_a_block = _sides(len(usable), len(y), ELEMENTS // row)
+    rows_a_strip = max(1, min(rows, ELEMENTS // (row * queries_a_block * references_a_block)))
+    for start in range(0, len(usable), queries_a_block):
+        members = usable[start : start + queries_a_block]
         queries = torch.from_numpy(np.ascontiguousarray(x[members])).to(device)
         spans = torch.from_numpy(ranges[members]).to(device)
         groups = torch.from_numpy(x_codes[members]).to(device)
         best = torch.full((len(members),), -torch.inf, dtype=torch.float64, device=device)
         index = torch.full((len(members),), -1, dtype=torch.int64, device=device)
-        for first in range(0, len(y), side):
-            references = torch.from_numpy(np.ascontiguousarray(y[first : first + side])).to(device)
+        for first in range(0, len(y), references_a_block):
+            references = torch.from_numpy(np.ascontiguousarray(y[first : first + references_a_block])).to(
+                device
+            )
             scores = _scores(queries, references, spans, rows_a_strip)
-            names = torch.from_numpy(y_codes[first : first + side]).to(device)
+            names = torch.from_numpy(y_codes[first : first + references_a_block]).to(device)
             scores.masked_fill_(groups[:, None] == names, -torch.inf)
             value, place = _first_best(scores)
             better = value > best  # a later reference must be strictly better
             best, index = torch.where(better, value, best), torch.where(better, place + first, index)
         yield members, (best.cpu().numpy(), index.cpu().numpy())
+
+
+def _sides(queries: int, references: int, pairs: int) -> tuple[int, int]:
+    """How many of each a block has: about so many pairs, in nearly equal blocks of references."""
+    blocks = max(1, round(references / max(1.0, pairs**0.5)))
+    side = max(1, -(-references // blocks))
+    return max(1, min(queries, pairs // side)), side
+
+
+@contextmanager
+def _tensor_cores() -> Iterator[None]:
+    """TF32 in matrix products, whose factors are exact in it here; as it was, where it was set in a way of its own."""
+    matmul = torch.backends.cuda.matmul
+    try:
+        before = matmul.allow_tf32
+    except RuntimeError:  # PyTorch does not let its two ways of setting this be mixed
+        yield
+        return
+    matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before
 
 
 def _first_best(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,10 +140,9 @@ def _strip(images: Tensor, low: int, high: int) -> _Strip:
 
 def _windows(x: _Strip, y: _Strip, c1: Tensor, c2: Tensor) -> Tensor:
     """(P, n, m) float32 S of each window."""
-    product = torch.bmm(x.pixels, y.pixels.transpose(1, 2))
-    product *= 2 * _AREA
-    product.addcmul_(x.excess[:, :, None], y.excess[:, None], value=-2)
-    product += c2.float()[:, None]
+    product = torch.addcmul(c2.float()[:, None], x.excess[:, :, None], y.excess[:, None], value=-2)
+    with _tensor_cores():
+        product.baddbmm_(x.pixels, y.pixels.transpose(1, 2), alpha=2 * _AREA)
     product *= torch.addcmul(c1.float()[:, None], 2 * x.total[:, :, None], y.total[:, None])
     below = (x.square + c1).float()[:, :, None] + y.square.float()[:, None]
     below *= (x.variance + c2).float()[:, :, None] + y.variance.float()[:, None]

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from healthgan.classifiers.feed import SPAN_BYTES, Block, Blocks
+from healthgan.dropout_masks import draw_rows
 from healthgan.keras_semantics import Dropout, keras_rates
 
 _SPAN = 1024
@@ -83,12 +84,9 @@ class Stream:
             count = min(steps - done, len(self._sizes) - self._at)
             for name, values in self._here.items():
                 block[name][done : done + count, row] = values[self._at : self._at + count]
-            for mask, images in zip(
-                block["mask"][done : done + count, row], self._sizes[self._at :], strict=False
-            ):
-                self.dropout.draw(mask[:images])
-                if images < len(mask):
-                    mask[images:] = 0
+            masks = block["mask"][done : done + count, row].flatten(1).numpy()
+            drawn = np.array(self._sizes[self._at : self._at + count]) * block["mask"].shape[3]
+            draw_rows(self.dropout.generator, self.dropout.keep, masks, drawn)
             done, self._at = done + count, self._at + count
 
     def _epoch(self, fold: Fold) -> tuple[Block, list[int]]:
@@ -152,11 +150,13 @@ class ChainFeed(Blocks):
     def _empty(self, steps: int) -> Block:
         place = steps, len(self.streams), self.batch
         return {
-            "index": torch.empty(place, dtype=torch.int32),
-            "targets": torch.empty(place, dtype=self.dtype),
-            "weights": torch.empty(place, dtype=self.dtype),
-            "mask": torch.empty(*place, self.width, dtype=torch.uint8),
-            "rate": torch.empty(steps, dtype=torch.float32 if self.pin else torch.float64),
+            "index": torch.empty(place, dtype=torch.int32, pin_memory=self.pin),
+            "targets": torch.empty(place, dtype=self.dtype, pin_memory=self.pin),
+            "weights": torch.empty(place, dtype=self.dtype, pin_memory=self.pin),
+            "mask": torch.empty(*place, self.width, dtype=torch.uint8, pin_memory=self.pin),
+            "rate": torch.empty(
+                steps, dtype=torch.float32 if self.pin else torch.float64, pin_memory=self.pin
+            ),
         }
 
     def _schedule(self, block: Block, start: int) -> None:

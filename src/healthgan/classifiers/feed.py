@@ -16,6 +16,7 @@ from healthgan.classifiers.augment import DRAWS
 from healthgan.classifiers.draws import Drawn, batch_images, chunk_steps, draw, loss_weights
 from healthgan.classifiers.recipes import Phase
 from healthgan.classifiers.train import blend, rate
+from healthgan.dropout_masks import draw_rows
 from healthgan.keras_semantics import Dropout
 
 BETA1, BETA2 = 0.9, 0.999
@@ -73,7 +74,7 @@ class Blocks(ABC):
                 for _ in threads.map(partial(self._fill, block), range(self.rows)):
                     pass  # an error in a thread is raised here
                 start += count
-                yield {name: tensor.pin_memory() for name, tensor in block.items()} if self.pin else block
+                yield block
 
     def _counts(self) -> Iterator[int]:
         """Steps of each block: as many as there can be, and at last what is left."""
@@ -82,7 +83,7 @@ class Blocks(ABC):
 
     @abstractmethod
     def _empty(self, steps: int) -> Block:
-        """A block of so many steps."""
+        """A block of so many steps, in memory that stays where it is if ``pin`` says so."""
 
     @abstractmethod
     def _schedule(self, block: Block, start: int) -> None:
@@ -148,22 +149,26 @@ class Feed(Blocks):
 
     def _empty(self, steps: int) -> Block:
         place = steps, len(self.lanes)
+        shape = *place, self.labelled, self.outputs
         block = {
-            "index": torch.empty(*place, self.batch, dtype=torch.int32),
-            "targets": torch.empty(*place, self.labelled, self.outputs, dtype=self.dtype),
-            "weights": torch.empty(*place, self.labelled, self.outputs, dtype=self.dtype),
-            "rates": torch.empty(place, dtype=self.dtype),
-            "root": torch.empty(steps, dtype=self.dtype),
+            "index": torch.empty(*place, self.batch, dtype=torch.int32, pin_memory=self.pin),
+            "targets": torch.empty(*shape, dtype=self.dtype, pin_memory=self.pin),
+            "weights": torch.empty(*shape, dtype=self.dtype, pin_memory=self.pin),
+            "rates": torch.empty(place, dtype=self.dtype, pin_memory=self.pin),
+            "root": torch.empty(steps, dtype=self.dtype, pin_memory=self.pin),
         }
         if self.alters:
-            block["alter"] = torch.zeros(*place, self.batch, DRAWS)
+            block["alter"] = torch.zeros(*place, self.batch, DRAWS, pin_memory=self.pin)
         if self.mixes:
             rows = torch.arange(len(self.lanes), dtype=torch.int32)[:, None] * self.batch
             itself = rows + torch.arange(self.labelled, dtype=torch.int32)
-            block["other"] = itself.repeat(steps, 1, 1)
-            block["share"] = torch.ones(*place, self.labelled)
+            other = torch.empty(*place, self.labelled, dtype=torch.int32, pin_memory=self.pin)
+            block["other"] = other.copy_(itself)
+            block["share"] = torch.ones(*place, self.labelled, pin_memory=self.pin)
         if self.width:
-            block["mask"] = torch.empty(*place, self.batch, self.width, dtype=torch.uint8)
+            block["mask"] = torch.empty(
+                *place, self.batch, self.width, dtype=torch.uint8, pin_memory=self.pin
+            )
         return block
 
     def _schedule(self, block: Block, start: int) -> None:
@@ -182,8 +187,9 @@ class Feed(Blocks):
         for place in range(0, len(block["root"]), self.chunk):
             self._put(block, place, row, lane, next(self._streams[row]))
         if self.width and lane.dropout is not None:
-            for mask in block["mask"]:
-                lane.dropout.draw(mask[row])
+            masks = block["mask"][:, row].flatten(1).numpy()
+            whole = np.full(len(masks), masks.shape[1])
+            draw_rows(lane.dropout.generator, lane.dropout.keep, masks, whole)
 
     def _put(self, block: Block, place: int, row: int, lane: Lane, drawn: Drawn) -> None:
         here = slice(place, place + len(drawn.index)), row

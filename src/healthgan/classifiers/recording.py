@@ -13,6 +13,8 @@ GRAPHS = True
 """Whether a CUDA device records steps; benchmarks turn it off."""
 MANY = 8
 """Steps of a recording, beside one of a single step for what is left: a start costs as much as several kernels."""
+_ALIGNED = 64
+"""Bytes at whose multiples the parts of a row begin."""
 _WARM = 3
 """Steps that are taken, and taken back, before any is recorded, as PyTorch's notes on CUDA graphs ask for."""
 
@@ -31,6 +33,8 @@ class Recorded(ABC):
         self.device, self.span = device, span
         self.now = torch.zeros(1, dtype=torch.int64, device=device)
         self._block: Block = {}
+        self._rows = torch.empty(0, dtype=torch.uint8, device=device)
+        self._places: dict[str, tuple[slice, torch.dtype, torch.Size]] = {}
         self._records = device.type == "cuda" and GRAPHS and steady and steps > _WARM
 
     @abstractmethod
@@ -53,16 +57,34 @@ class Recorded(ABC):
     def _load(self, block: Block) -> int:
         """Put a block where the steps read it; the first one makes the places. How many steps it has."""
         counts = {len(value) for value in block.values()}
+        if not self._block:
+            self._lay_out(block)
         for name, value in block.items():
-            if name not in self._block:
-                self._block[name] = value.new_zeros((self.span, *value.shape[1:]), device=self.device)
             self._block[name][: len(value)].copy_(value, non_blocking=True)
         self.now.zero_()
         (count,) = counts
         return count
 
+    def _lay_out(self, block: Block) -> None:
+        """All that a step reads lies in one row of bytes, which one kernel takes from the others."""
+        end = 0
+        for name, value in block.items():
+            begin, size = -(-end // _ALIGNED) * _ALIGNED, value[0].nbytes
+            end = begin + size
+            self._places[name] = slice(begin, end), value.dtype, value.shape[1:]
+        self._rows = torch.zeros(
+            self.span, -(-end // _ALIGNED) * _ALIGNED, dtype=torch.uint8, device=self.device
+        )
+        self._block = {
+            name: self._rows[:, where].view(dtype).view(self.span, *shape)
+            for name, (where, dtype, shape) in self._places.items()
+        }
+
     def _once(self) -> None:
-        self.step({name: value.index_select(0, self.now)[0] for name, value in self._block.items()})
+        row = self._rows.index_select(0, self.now)[0]
+        self.step(
+            {name: row[where].view(dtype).view(shape) for name, (where, dtype, shape) in self._places.items()}
+        )
         self.now += 1
 
     def _loop(self, count: int) -> None:

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from healthgan.classifiers.networks import CnnBody, Imported, Network
 from healthgan.keras_semantics import Dropout
 
+_ROWS = 512
+"""Terms that are summed at once in the gradient of a kernel, about."""
 _TRIAL = 3
 """Images that a network of the user's own is tried with, alone and beside another."""
 
@@ -190,7 +192,23 @@ class _Convolution(torch.autograd.Function):
             parts = torch.bmm(gradient, weight).view(E * B, (H - 2) * (W - 2), 9, C)
             summed = F.fold(parts.permute(0, 3, 2, 1).flatten(1, 2), (H, W), 3)  # (E·B, C, H, W)
             to_x = torch.unflatten(summed.permute(0, 2, 3, 1), 0, (E, B))
-        return to_x, torch.bmm(gradient.mT, patches).flatten(1), gradient.sum(dim=1)
+        return to_x, _summed_products(gradient, patches, B), gradient.sum(dim=1)
+
+
+def _summed_products(gradient: Tensor, patches: Tensor, images: int) -> Tensor:
+    """(E, K·9·C): gradientᵀ · patches of (E, N, K) and (E, N, 9·C), whose long sums are taken in pieces of some images.
+
+    A GPU has one block of threads for each small product; one for each network would take all N terms in a row.
+    """
+    rows = gradient.shape[1] // images
+    together = max(
+        count
+        for count in range(1, images + 1)
+        if images % count == 0 and (count * rows <= _ROWS or count == 1)
+    )
+    pieces = [values.reshape(-1, together * rows, values.shape[2]) for values in (gradient, patches)]
+    products = torch.bmm(pieces[0].mT, pieces[1])
+    return products.view(len(gradient), images // together, -1).sum(dim=1)
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

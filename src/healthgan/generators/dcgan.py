@@ -88,9 +88,6 @@ class Generator(nn.Module):
         InputError: the preset cannot make images of this size.
     """
 
-    models = 1
-    """Generators that stand side by side in this one, as ``wide_dcgan`` puts them."""
-
     def __init__(self, preset: Preset, size: int, channels: int, noise: int = 100) -> None:
         super().__init__()
         _check_size(preset, size)
@@ -112,22 +109,16 @@ class Generator(nn.Module):
         """Render noise as images."""
         x = self.stem(z)
         for stage in self.stages:
-            x = stage(_flatten(x, self.models) if isinstance(stage, _DenseBlock) else self._as_grid(x))
+            x = stage(_flatten(x) if isinstance(stage, _DenseBlock) else self._as_grid(x))
         return torch.tanh(self.image(self._as_grid(x)))
 
     def _as_grid(self, x: Tensor) -> Tensor:
         """(B, g·g·C), channels last as Keras reshapes, → (B, C, g, g); grids pass through."""
-        if x.ndim == 4:
-            return x
-        grids = x.view(len(x), self.models, self.grid, self.grid, -1)
-        return grids.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        return x if x.ndim == 4 else x.view(len(x), self.grid, self.grid, -1).permute(0, 3, 1, 2)
 
 
 class Discriminator(nn.Module):
     """Images (B, C, size, size) in −1…1 → logits (B,): above zero for real."""
-
-    models = 1
-    """Discriminators that stand side by side in this one, as ``wide_dcgan`` puts them."""
 
     def __init__(self, preset: Preset, size: int, channels: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -141,7 +132,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Judge images."""
-        logits: Tensor = self.logit(_flatten(self.blocks(x), self.models))
+        logits: Tensor = self.logit(_flatten(self.blocks(x)))
         return logits.squeeze(1)
 
 
@@ -191,6 +182,6 @@ def _check_size(preset: Preset, size: int) -> None:
         )
 
 
-def _flatten(x: Tensor, models: int) -> Tensor:
-    """(B, C, H, W) → (B, H·W·C), model by model: Keras's order, and free for one whose channels lie last in memory."""
-    return torch.unflatten(x, 1, (models, -1)).permute(0, 1, 3, 4, 2).flatten(1)
+def _flatten(x: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, H·W·C): Keras's order, and free when the channels lie last in memory."""
+    return x.permute(0, 2, 3, 1).flatten(1)

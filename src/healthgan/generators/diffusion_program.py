@@ -61,14 +61,18 @@ class DiffusionFeed(Blocks):
     def _empty(self, steps: int) -> Block:
         place = steps, self.rows, self.settings.batch
         block = {
-            "index": torch.empty(place, dtype=torch.int32),
-            "label": torch.empty(place, dtype=torch.int64),
-            "sigma": torch.empty(place),
-            "noise": torch.empty(*place, *self.shape),
-            "rate": torch.empty(steps),
-            "fresh": torch.empty(steps),
+            "index": torch.empty(place, dtype=torch.int32, pin_memory=self.pin),
+            "label": torch.empty(place, dtype=torch.int64, pin_memory=self.pin),
+            "sigma": torch.empty(place, pin_memory=self.pin),
+            "noise": torch.empty(*place, *self.shape, pin_memory=self.pin),
+            "rate": torch.empty(steps, pin_memory=self.pin),
+            "fresh": torch.empty(steps, pin_memory=self.pin),
         }
-        return block | ({"flip": torch.empty(place, dtype=torch.bool)} if self.settings.mirror else {})
+        return block | (
+            {"flip": torch.empty(place, dtype=torch.bool, pin_memory=self.pin)}
+            if self.settings.mirror
+            else {}
+        )
 
     def _schedule(self, block: Block, start: int) -> None:
         for place in range(len(block["rate"])):

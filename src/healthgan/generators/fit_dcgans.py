@@ -136,7 +136,7 @@ class _Together:
         for count, _ in self.program.taken(self.feed.blocks()):
             done += count
             marks = self.feed.marks.popleft()
-            sums = sums + self.program.losses[:count].sum(dim=0).float().cpu().numpy()
+            sums = sums + self.program.losses[:, :count].sum(dim=1).float().cpu().numpy()
             if done % self.feed.epoch_steps == 0:
                 self._end_epoch(sums / self.feed.epoch_steps)
                 sums = np.zeros_like(sums)

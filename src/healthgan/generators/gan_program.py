@@ -1,22 +1,24 @@
 """Several DCGANs that step together: what their steps read from chance, and the steps."""
 
+import copy
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from healthgan.classifiers.feed import SPAN_BYTES, Block, Blocks
 from healthgan.classifiers.recording import Recorded
-from healthgan.generators.dcgan import LAYERS, Preset
-from healthgan.generators.dcgan_state import State
-from healthgan.generators.wide_dcgan import give_back, mask_shapes, parts_of, set_masks, side_by_side
-from healthgan.keras_semantics import Adam, Dropout, SteadyAdam, keras_rates
+from healthgan.dropout_masks import draw_rows
+from healthgan.generators.dcgan import LAYERS, Discriminator, Preset
+from healthgan.generators.dcgan_state import State, render
+from healthgan.keras_semantics import Adam, Dropout, SameConv, SteadyAdam, keras_rates
 
 CPU = torch.device("cpu")
 
@@ -43,9 +45,10 @@ class Mark:
 class GanFeed(Blocks):
     """The blocks of trainings that are as far as one another, from there to the end; each ends with an epoch or before.
 
-    In a block of S steps of E trainings are index (S, B, E) int32 and weights (S, B, E) of the real images, noise
-    (S, B', E · 100), mask (S, B + B', E, D) uint8 of the discriminators, and rate (S,) of Adam. B and B' are the batch:
-    the last one of an epoch is filled up with images that count nothing.
+    In a block of S steps of E trainings are index (S, E, B) int32 and weights (S, E, B) of the real images, noise
+    (S, E, B', 100), mask (S, E, M) uint8 of the discriminators, and rate (S,) of Adam. B and B' are the batch: the last
+    one of an epoch is filled up with images that count nothing. The M values are (B + B', H, W, C) of each layer, one
+    layer after the other.
 
     Args:
         states: the trainings; their order, position and generators go on here.
@@ -70,7 +73,7 @@ class GanFeed(Blocks):
         super().__init__(len(states), settings.epochs * self.epoch_steps - self.done, pin=pin)
         self.states, self.pools, self.settings = states, pools, settings
         self.shapes = mask_shapes(first.discriminator, size)
-        self.width = sum(math.prod(shape) for shape in self.shapes)
+        self.sizes = [self.batch * math.prod(shape) for shape in self.shapes]
         self.dtype, self.noise = first.noise.dtype, first.generator.noise
         self.span = max(1, min(self.epoch_steps, SPAN_BYTES // self._one()))
         self.marks: deque[list[Mark]] = deque()
@@ -90,13 +93,17 @@ class GanFeed(Blocks):
             done += count
 
     def _empty(self, steps: int) -> Block:
-        place = steps, self.batch, self.rows
+        place = steps, self.rows, self.batch
         return {
-            "index": torch.zeros(place, dtype=torch.int32),
-            "weights": torch.zeros(place, dtype=self.dtype),
-            "noise": torch.empty(steps, self.batch, self.rows * self.noise, dtype=self.dtype),
-            "mask": torch.zeros(steps, 2 * self.batch, self.rows, self.width, dtype=torch.uint8),
-            "rate": torch.empty(steps, dtype=torch.float32 if self.pin else torch.float64),
+            "index": torch.zeros(place, dtype=torch.int32, pin_memory=self.pin),
+            "weights": torch.zeros(place, dtype=self.dtype, pin_memory=self.pin),
+            "noise": torch.empty(*place, self.noise, dtype=self.dtype, pin_memory=self.pin),
+            "mask": torch.empty(
+                steps, self.rows, 2 * sum(self.sizes), dtype=torch.uint8, pin_memory=self.pin
+            ),
+            "rate": torch.empty(
+                steps, dtype=torch.float32 if self.pin else torch.float64, pin_memory=self.pin
+            ),
         }
 
     def _schedule(self, block: Block, start: int) -> None:
@@ -107,31 +114,87 @@ class GanFeed(Blocks):
     def _fill(self, block: Block, row: int) -> None:
         state, pool = self.states[row], torch.from_numpy(self.pools[row])
         dropout = next(part for part in state.discriminator.blocks if isinstance(part, Dropout))
-        here = slice(row * self.noise, (row + 1) * self.noise)
         for step in range(len(block["rate"])):
             if state.position >= len(state.order):
                 state.order, state.position = torch.randperm(len(pool), generator=state.rng), 0
             chosen = pool[state.order[state.position : state.position + self.batch]]
             count = len(chosen)
-            block["index"][step, :count, row] = chosen.int()
-            block["weights"][step, :count, row] = 1 / count
-            block["noise"][step, :, here] = torch.randn(self.batch, self.noise, generator=state.rng)
-            self._masks(block["mask"][step, :, row], count, dropout)
+            block["index"][step, row, :count] = chosen.int()
+            block["weights"][step, row, :count] = 1 / count
+            block["noise"][step, row] = torch.randn(self.batch, self.noise, generator=state.rng)
+            self._masks(block["mask"][step, row], count, dropout)
             state.position += count
 
     def _masks(self, mask: Tensor, count: int, dropout: Dropout) -> None:
-        """Those of a step, as the discriminator draws them for its real and generated images (count + B', C, H, W)."""
-        place = 0
-        for shape in self.shapes:
-            drawn = torch.empty(count + self.batch, *shape, dtype=torch.uint8)
-            drawn = dropout.draw(drawn.contiguous(memory_format=torch.channels_last)).flatten(1)
-            end = place + drawn.shape[1]
-            mask[:count, place:end], mask[self.batch :, place:end] = drawn[:count], drawn[count:]
-            place = end
+        """Those of a step, as the discriminator draws them for its real and generated images, channels last."""
+        for size, part in zip(self.sizes, mask.split([2 * size for size in self.sizes]), strict=True):
+            drawn = np.array([size // self.batch * count, size])
+            draw_rows(dropout.generator, dropout.keep, part.view(2, size).numpy(), drawn)
+
+
+class _Given(nn.Module):
+    """Dropout by a mask that is given."""
+
+    mask: Tensor
+
+    def __init__(self, keep: float) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``Dropout``, in training."""
+        return x * self.mask.to(x.dtype).div_(self.keep)
+
+
+class _Pair:
+    """The networks of one training on the device, and their optimisers."""
+
+    def __init__(self, state: State, beta1: float, device: torch.device) -> None:
+        self.up = copy.deepcopy(state.generator).to(device)
+        self.down = copy.deepcopy(state.discriminator)
+        for place, part in enumerate(self.down.blocks):
+            if isinstance(part, Dropout):
+                self.down.blocks[place] = _Given(part.keep)
+        self.down.to(device)
+        self.given = [part for part in self.down.blocks if isinstance(part, _Given)]
+        self.adams = [
+            _going_on(network, single, beta1)
+            for network, single in ((self.up, state.generator_adam), (self.down, state.discriminator_adam))
+        ]
+        self.noise = state.noise.to(device)  # (16, 100)
+
+    def judge(self, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """Logits (B,) of images, with what is dropped out given for each layer as (B, C, H, W)."""
+        for layer, mask in zip(self.given, masks, strict=True):
+            layer.mask = mask
+        logits: Tensor = self.down(images)
+        return logits
+
+    def state(self) -> list[Tensor]:
+        """Weights, moving statistics and averages."""
+        networks = [value for network in (self.up, self.down) for value in _tensors(network)]
+        return networks + [value for adam in self.adams for value in (*adam.first, *adam.second)]
+
+    def hand_back(self, state: State, steps: int) -> None:
+        """Copy networks and optimisers, which have taken so many steps, into a state."""
+        with torch.no_grad():
+            for ours, theirs in ((self.up, state.generator), (self.down, state.discriminator)):
+                for value, copied in zip(_tensors(ours), _tensors(theirs), strict=True):
+                    copied.copy_(value)
+        for adam, single in zip(self.adams, (state.generator_adam, state.discriminator_adam), strict=True):
+            tensors = {"steps": torch.tensor(steps)}
+            for name, values in (("exp_avg", adam.first), ("exp_avg_sq", adam.second)):
+                tensors |= {
+                    f"{number}.{name}": value.to(CPU, copy=True) for number, value in enumerate(values)
+                }
+            single.restore(tensors)
 
 
 class GanProgram(Recorded):
-    """Trainings that step together; the networks of all stand side by side.
+    """Trainings that step together: a CUDA device has each in a stream of its own, in one recording of all.
+
+    A step of one of them is many small kernels, of which several run side by side. (Layers that hold all networks, by
+    grouped convolutions, took twice the time of this: docs/performance.md.)
 
     Args:
         states: the trainings.
@@ -143,84 +206,117 @@ class GanProgram(Recorded):
     def __init__(self, states: Sequence[State], feed: GanFeed, pool: Tensor, beta1: float) -> None:
         super().__init__(pool.device, feed.span, feed.steps)
         self.states, self.feed, self.pool = states, feed, pool
-        self.up = side_by_side([state.generator for state in states]).to(pool.device)
-        self.down = side_by_side([state.discriminator for state in states]).to(pool.device)
-        self.up_adam = SteadyAdam(list(self.up.parameters()), beta1)
-        self.down_adam = SteadyAdam(list(self.down.parameters()), beta1)
-        for adam, singles in self._adams():
-            _take_averages(adam, singles)
-        noise = [state.noise.to(pool.device) for state in states]
-        self.shown = torch.cat(noise, dim=1)  # (16, E·100)
-        self.losses = torch.zeros(feed.span, len(states), 2, dtype=noise[0].dtype, device=pool.device)
-
-    def _adams(self) -> list[tuple[SteadyAdam, list[Adam]]]:
-        return [
-            (self.up_adam, [state.generator_adam for state in self.states]),
-            (self.down_adam, [state.discriminator_adam for state in self.states]),
-        ]
+        self.pairs = [_Pair(state, beta1, pool.device) for state in states]
+        self.losses = torch.zeros(len(states), feed.span, 2, dtype=feed.dtype, device=pool.device)
+        self.streams = [_Streams(pool.device) for _ in states]
 
     def state(self) -> list[Tensor]:
-        """Weights, moving statistics and averages."""
-        averages = [*self.up_adam.first, *self.up_adam.second, *self.down_adam.first, *self.down_adam.second]
-        return [*self.up.parameters(), *self.up.buffers(), *self.down.parameters(), *averages]
+        """All that changes of all trainings."""
+        return [value for pair in self.pairs for value in pair.state()]
 
     def step(self, block: Block) -> None:
         """A step of both networks of every training, from gradients at the same point."""
-        index, count = block["index"], len(block["index"])
-        scaled = self.pool.index_select(0, index.flatten()).float().sub_(127.5).div_(127.5)
-        pixels = scaled.to(self.losses.dtype)
-        real = pixels.view(*index.shape, *pixels.shape[1:]).permute(0, 1, 4, 2, 3).flatten(1, 2)
-        fake = self.up(block["noise"])
-        set_masks(self.down, block["mask"], self.feed.shapes)
-        logits = self.down(torch.cat([real, fake])).view(2 * count, -1)
-        on_real, on_fake = logits[:count], logits[count:]
-        up_loss = _cross_entropy(on_fake, 1.0).mean(dim=0)
-        real_loss = (_cross_entropy(on_real, 1.0) * block["weights"]).sum(dim=0)
-        down_loss = real_loss + _cross_entropy(on_fake, 0.0).mean(dim=0)
-        down = torch.autograd.grad(down_loss.sum(), list(self.down.parameters()), retain_graph=True)
-        up = torch.autograd.grad(up_loss.sum(), list(self.up.parameters()))
-        self.down_adam.step(down, block["rate"])
-        self.up_adam.step(up, block["rate"])
-        losses = torch.stack([up_loss.detach(), down_loss.detach()], dim=1)
-        self.losses.index_copy_(0, self.now, losses[None])
+        for row, streams in enumerate(self.streams):
+            own = {name: value if name == "rate" else value[row] for name, value in block.items()}
+            self._step(self.pairs[row], own, self.losses[row], streams)
+        for streams in self.streams:
+            streams.join()
 
-    def rendered(self) -> NDArray[np.uint8]:
-        """(E, 16, H, W, C), as ``render`` makes them."""
-        self.up.eval()
-        with torch.no_grad():
-            images = self.up(self.shown).unflatten(1, (len(self.states), -1))
-        self.up.train()
-        pixels = images.mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)
-        found: NDArray[np.uint8] = pixels.permute(1, 0, 3, 4, 2).contiguous().cpu().numpy()
-        return found
+    def _step(self, pair: _Pair, block: Block, losses: Tensor, streams: "_Streams") -> None:
+        """That of one training; what it does with real images does not wait for the generated ones."""
+        count = len(block["index"])
+        down, up = list(pair.down.parameters()), list(pair.up.parameters())
+        masks = [
+            mask.view(-1, height, width, channels).permute(0, 3, 1, 2)
+            for mask, (channels, height, width) in zip(
+                block["mask"].split([2 * size for size in self.feed.sizes]), self.feed.shapes, strict=True
+            )
+        ]
+        with streams.second():
+            scaled = self.pool.index_select(0, block["index"]).float().sub_(127.5).div_(127.5)
+            real = scaled.to(losses.dtype).permute(0, 3, 1, 2)  # channels last in memory
+            on_real = pair.judge(real, [mask[:count] for mask in masks])
+            real_loss = (_cross_entropy(on_real, 1.0) * block["weights"]).sum()
+            by_real = torch.autograd.grad(real_loss, down)
+        with streams.first():
+            on_fake = pair.judge(pair.up(block["noise"]), [mask[count:] for mask in masks])
+            up_loss, fake_loss = (_cross_entropy(on_fake, target).mean() for target in (1.0, 0.0))
+            by_fake = torch.autograd.grad(fake_loss, down, retain_graph=True)
+            slopes = torch.autograd.grad(up_loss, up)
+            streams.meet()
+            pair.adams[1].step(tuple(torch._foreach_add(by_real, by_fake)), block["rate"])
+            pair.adams[0].step(slopes, block["rate"])
+            both = torch.stack([up_loss.detach(), real_loss.detach() + fake_loss.detach()])
+            losses.index_copy_(0, self.now, both[None])
+
+    def rendered(self) -> list[NDArray[np.uint8]]:
+        """(16, H, W, C) of each training."""
+        return [render(pair.up, pair.noise) for pair in self.pairs]
 
     def hand_back(self, steps: int) -> None:
         """Copy networks and optimisers, which have taken so many steps, into the states."""
-        give_back(self.up, [state.generator for state in self.states])
-        give_back(self.down, [state.discriminator for state in self.states])
-        for adam, singles in self._adams():
-            _give_averages(adam, singles, steps)
+        for pair, state in zip(self.pairs, self.states, strict=True):
+            pair.hand_back(state, steps)
+
+
+class _Streams:
+    """Two streams of a CUDA device beside the one in use; elsewhere all is done in turn."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.both: list[torch.cuda.Stream] = []
+        if device.type == "cuda":
+            self.both = [torch.cuda.Stream(device) for _ in range(2)]  # type: ignore[no-untyped-call] # PyTorch has no type for it
+
+    def first(self) -> AbstractContextManager[object]:
+        """What follows goes into the first, behind all that was in use before."""
+        return self._begun(0)
+
+    def second(self) -> AbstractContextManager[object]:
+        """Likewise, into the second."""
+        return self._begun(1)
+
+    def meet(self) -> None:
+        """The first goes on when the second is done."""
+        if self.both:
+            self.both[0].wait_stream(self.both[1])
+
+    def join(self) -> None:
+        """The one in use goes on when both are done; what they made may then be given up."""
+        for stream in self.both:
+            torch.cuda.current_stream(self.device).wait_stream(stream)
+
+    def _begun(self, number: int) -> AbstractContextManager[object]:
+        if not self.both:
+            return nullcontext()
+        self.both[number].wait_stream(torch.cuda.current_stream(self.device))
+        return torch.cuda.stream(self.both[number])
+
+
+def mask_shapes(network: Discriminator, size: int) -> list[tuple[int, int, int]]:
+    """(C, H, W) of what is dropped out, layer by layer."""
+    shapes, side = [], size
+    for part in network.blocks:
+        if isinstance(part, SameConv):
+            side = -(-side // part.stride[0])
+            shapes.append((part.out_channels, side, side))
+    return shapes
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target), reduction="none")
 
 
-def _take_averages(adam: SteadyAdam, singles: Sequence[Adam]) -> None:
-    """Go on from where each optimiser is."""
-    for row, single in enumerate(singles):
-        if single.steps:
-            known = single.state()
-            for name, values in (("exp_avg", adam.first), ("exp_avg_sq", adam.second)):
-                for number, (value, alone) in enumerate(zip(values, single.parameters, strict=True)):
-                    parts_of(value, alone)[row].copy_(known[f"{number}.{name}"])
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
 
 
-def _give_averages(adam: SteadyAdam, singles: Sequence[Adam], steps: int) -> None:
-    """Let each optimiser be where all are together."""
-    for row, single in enumerate(singles):
-        tensors = {"steps": torch.tensor(steps)}
+def _going_on(network: nn.Module, single: Adam, beta1: float) -> SteadyAdam:
+    """An optimiser that goes on from where another one is."""
+    adam = SteadyAdam(list(network.parameters()), beta1)
+    if single.steps:
+        known = single.state()
         for name, values in (("exp_avg", adam.first), ("exp_avg_sq", adam.second)):
-            for number, (value, alone) in enumerate(zip(values, single.parameters, strict=True)):
-                tensors[f"{number}.{name}"] = parts_of(value, alone)[row].to(CPU, copy=True)
-        single.restore(tensors)
+            for number, value in enumerate(values):
+                value.copy_(known[f"{number}.{name}"])
+    return adam
