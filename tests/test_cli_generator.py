@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -169,6 +171,44 @@ def test_a_stop_in_training_keeps_it_and_the_same_command_goes_on(
     assert again.exit_code == 0
     assert list(out.parent.iterdir()) == [out]
     assert out.read_bytes() == file.read_bytes()
+
+
+KILLED = """
+import itertools, os, pathlib, signal, sys
+
+from healthgan import cli
+from healthgan.generators import presets
+from healthgan.generators.diffusion import Settings
+
+presets.DIFFUSION["edm-quick"] = Settings(steps=8, batch=16, width=16, checks=2)
+put, moves, at = pathlib.Path.replace, itertools.count(1), int(sys.argv.pop(1))
+
+
+def replace(self, target):
+    if next(moves) == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return put(self, target)
+
+
+pathlib.Path.replace = replace
+cli.main()
+"""
+"""A command that is killed when it puts a file in its place for that time; each of tensors moves twice."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("move", [1, 4], ids=["the trained generator", "the finished file"])
+def test_what_a_kill_left_half_written_is_gone_when_the_same_command_goes_on(
+    move, blobs, tmp_path, monkeypatch
+) -> None:
+    out = tmp_path / "out" / "g.safetensors"
+    arguments = ["train", str(blobs), "--preset", "edm-quick", "--no-measure", "--out", str(out)]
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(move), *arguments], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert any(path.name.endswith(".part") for path in out.parent.iterdir())
+    monkeypatch.setitem(presets.DIFFUSION, "edm-quick", Settings(steps=8, batch=16, width=16, checks=2))
+    assert RUN.invoke(app, arguments).exit_code == 0
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_stop_before_training_keeps_nothing_and_says_so(blobs, tmp_path, monkeypatch) -> None:

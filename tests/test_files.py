@@ -1,14 +1,26 @@
-"""Where a file or folder can't be written is said before any work, and nothing is left behind."""
+"""Where a file or folder can't be written is said before any work; nothing is left behind that the next run leaves there."""
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from healthgan import files
 from healthgan.errors import InputError
-from healthgan.files import check_new_file, check_new_folder, write_text
+from healthgan.files import (
+    check_kind,
+    check_new_file,
+    check_new_folder,
+    write_atomically,
+    write_folder_atomically,
+    write_text,
+)
 
 BOTH = pytest.mark.parametrize("check", [check_new_file, check_new_folder])
 
@@ -83,3 +95,108 @@ def test_a_folder_that_may_not_be_written_is_said(check, name, read_only) -> Non
     ) as caught:
         check(read_only / name)
     assert str(read_only / name) in str(caught.value)
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from healthgan import files
+
+def half(part):
+    (part / "a" if part.is_dir() else part).write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+getattr(files, sys.argv[1])(pathlib.Path(sys.argv[2]), half)
+"""
+
+
+@pytest.mark.parametrize(
+    ("write", "check"),
+    [("write_atomically", check_new_file), ("write_folder_atomically", check_new_folder)],
+)
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(write, check, tmp_path) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, write, str(tmp_path / "a[1]")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.stat().st_mode & 0o077 == 0, "it is private"
+    others = [".a[1].part", ".a[1].0123.part", f".b.{'0' * 32}.part", f".a1.{'0' * 32}.part", "a"]
+    for name in others:
+        (tmp_path / name).touch()
+    check(tmp_path / "a[1]")
+    assert {path.name for path in tmp_path.iterdir()} == {*others}
+
+
+@pytest.mark.parametrize(
+    ("write", "check"),
+    [(write_atomically, check_new_file), (write_folder_atomically, check_new_folder)],
+)
+def test_what_is_being_written_is_not_removed(write, check, tmp_path) -> None:
+    """The system's lock is between two openings of the folder: whose they are plays no part."""
+
+    def fill(part: Path) -> None:
+        (part / "a" if part.is_dir() else part).write_text("whole")
+        check(tmp_path / "x")
+        assert part.exists()
+
+    write(tmp_path / "x", fill)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_is_private_until_it_is_whole_and_on_the_disk(tmp_path, monkeypatch) -> None:
+    synced: set[int] = set()
+    sync, rename = os.fsync, Path.rename
+
+    def renamed(part: Path, to: Path) -> Path:
+        assert {path.stat().st_ino for path in (part, *part.iterdir())} <= synced
+        return rename(part, to)
+
+    def fill(part: Path) -> None:
+        assert part.stat().st_mode & 0o777 == 0o700
+        for name in "ab":
+            (part / name).write_text(name)
+
+    monkeypatch.setattr(os, "fsync", lambda opened: (synced.add(os.fstat(opened).st_ino), sync(opened)))
+    monkeypatch.setattr(Path, "rename", renamed)
+    write_folder_atomically(tmp_path / "new" / "x", fill)
+    (tmp_path / "own").mkdir()
+    assert (tmp_path / "new" / "x").stat().st_mode == (tmp_path / "own").stat().st_mode
+    assert {path.name: path.read_text() for path in (tmp_path / "new" / "x").iterdir()} == {
+        "a": "a",
+        "b": "b",
+    }
+    assert (tmp_path / "new").stat().st_ino in synced
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path) -> None:
+    def fail(part: Path) -> None:
+        (part / "a").touch()
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_folder_atomically(tmp_path / "x", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_write_at_once_leave_the_umask_alone() -> None:
+    before, switch = files._umask(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=lambda: [files._umask() for _ in range(5000)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    after = os.umask(before)
+    assert after == before
+
+
+def test_pipes_and_devices_are_refused_and_nothing_else(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "file").touch()
+    for name in ("file", "", "missing"):
+        check_kind(tmp_path / name)
+    for name in ("pipe", "device"):
+        with pytest.raises(InputError, match="is a pipe, a socket or a device"):
+            check_kind(tmp_path / name)

@@ -8,8 +8,6 @@ of PNG files with ``metadata.csv`` (Hugging Face's ImageFolder), the card as JSO
 
 import csv
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,13 @@ from PIL import Image
 from healthgan import __version__
 from healthgan.card_text import card_text, front_matter
 from healthgan.errors import InputError
-from healthgan.files import check_new_file, check_new_folder, part_name, write_atomically, write_text
+from healthgan.files import (
+    check_new_file,
+    check_new_folder,
+    write_atomically,
+    write_folder_atomically,
+    write_text,
+)
 from healthgan.sources.pictures import PICTURE_SUFFIXES
 from healthgan.sources.synthetic import CARD, MAX_CARD_BYTES, METADATA, SyntheticSet
 
@@ -130,16 +134,7 @@ def export(made: SyntheticSet, path: Path, verdicts: Sequence[str] | None = None
     if path.suffix.lower() == ".npz":
         _export_npz(path, made, card)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_name(path)
-    part.mkdir()
-    try:
-        _write_folder(part, made, card, verdicts)
-        if path.is_dir():
-            path.rmdir()
-        part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    write_folder_atomically(path, lambda part: _write_folder(part, made, card, verdicts))
 
 
 def _counts(labels: NDArray[np.int64], classes: int) -> list[int]:
@@ -220,7 +215,5 @@ def _write_folder(
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-        file.flush()
-        os.fsync(file.fileno())
     write_text(root / CARD, _as_json(card))
     write_text(root / README, front_matter(card) + card_text(card, CARD))

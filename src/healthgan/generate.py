@@ -85,7 +85,8 @@ def train_generator(
     device = choose_device(device)
     task, trained_on = training_task(request)
     checkpoint = _checkpoint(out, {**trained_on, "pixels": _digest(task)}, request)
-    check_new_file(checkpoint, replace=True)  # its name is longer
+    for kept in (checkpoint, _unmeasured(checkpoint)):  # their names are longer
+        check_new_file(kept, replace=True)
     try:
         generator = _trained(request, task, device, checkpoint, report, stopping)
         facts = {

@@ -2,7 +2,7 @@
 
 import os
 import re
-import tempfile
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from healthgan.files import write_atomically
+from healthgan.files import part_name, write_atomically
 
 
 class Digest(Protocol):
@@ -43,16 +43,18 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], said: Mapping
 
     def write(part: Path) -> None:
         # The library writes a file of its own beside the one it is asked for: what is killed leaves it in a folder that
-        # ``remove_parts`` knows.
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=part.parent) as own:
-            whole = Path(own) / "whole"
-            try:
-                save_file(dict(tensors), whole, metadata=dict(said))
-            except SafetensorError as error:
-                number = re.search(r"\(os error (\d+)\)", str(error))
-                if number is None:
-                    raise
-                raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-            whole.replace(part)
+        # is known as half written.
+        own = part_name(path)
+        own.mkdir(mode=0o700)
+        try:
+            save_file(dict(tensors), own / "whole", metadata=dict(said))
+            (own / "whole").replace(part)
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
     write_atomically(path, write)
