@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from healthgan import __version__
@@ -194,6 +195,7 @@ def test_what_is_our_fault_is_said_and_kept_in_the_run_folder(
     assert "Traceback" not in result.stderr
     assert "Traceback" in log.read_text()
     assert f"--out {tmp_path / 'run'}" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0, "it may name paths of the source"
 
 
 def test_without_a_run_folder_the_details_stand_above(main, monkeypatch) -> None:
@@ -213,6 +215,11 @@ def test_a_full_disk_is_no_fault_of_ours(main, monkeypatch) -> None:
 
     monkeypatch.setattr("healthgan.sources.load", fail)
     one_line_and_exit_2(main("data", "show", "phantom"), "'runs/x': No space left on device. Make room")
+
+
+def test_too_little_memory_is_no_fault_of_ours(main, monkeypatch) -> None:
+    monkeypatch.setattr("healthgan.sources.load", lambda *_, **__: np.empty(2**60, np.uint8))
+    one_line_and_exit_2(main("data", "show", "phantom"), "There is too little memory. Take fewer or smaller")
 
 
 def alive(process: int) -> bool:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from contextlib import suppress
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -306,17 +308,31 @@ def test_records_on_a_full_disk(tmp_path) -> None:
         RunFolder(tmp_path).append({"key": "a"})
 
 
-def test_too_little_memory_ends_in_one_message(tmp_path) -> None:
-    with (
-        pytest.raises(InputError, match=r"too little memory\. Take fewer --jobs; what is finished is kept"),
-        open_run(tmp_path / "run", SETTINGS, {}),
-    ):
-        raise MemoryError
+@pytest.mark.parametrize(
+    ("take", "what"),
+    [
+        (lambda: np.empty(2**60, np.uint8), "memory"),
+        (lambda: torch.empty(2**60, dtype=torch.uint8), "memory"),
+        (lambda: failing(torch.OutOfMemoryError("CUDA out of memory.")), "memory on the GPU"),
+        (lambda: failing(OSError(errno.ENOMEM, "Cannot allocate memory")), "memory"),
+    ],
+    ids=["NumPy", "PyTorch", "GPU", "system"],
+)
+def test_too_little_memory_ends_in_one_message(take, what, tmp_path) -> None:
+    said = rf"too little {what}\. Take fewer --jobs; what is finished is kept"
+    with pytest.raises(InputError, match=said), open_run(tmp_path / "run", SETTINGS, {}):
+        take()
+
+
+def failing(error: Exception) -> None:
+    raise error
 
 
 def test_other_errors_are_ours(tmp_path) -> None:
     with pytest.raises(FileNotFoundError), open_run(tmp_path / "run", SETTINGS, {}):
         raise FileNotFoundError(errno.ENOENT, "no such file")
+    with pytest.raises(RuntimeError, match="shapes"), open_run(tmp_path / "run", SETTINGS, {}):
+        raise RuntimeError("shapes differ")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"starts": 3}', '{"a":' * 5000])

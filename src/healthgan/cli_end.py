@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from healthgan.errors import InputError
+from healthgan.errors import InputError, out_of_memory
 from healthgan.stopping import Stopped
 
 DONE, OUR_FAULT, USERS_FAULT, INTERRUPTED = 0, 1, 2, 130
@@ -28,7 +28,8 @@ GRACE = 2.5
 """Seconds after Ctrl-C or SIGTERM in which everything may end in order."""
 
 _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
-"""What the system says where a disk is full or something may not be written: nothing is wrong with the program."""
+"""What the system says where a disk is full or something may not be written: as where memory runs out, nothing is wrong
+with the program."""
 
 _kept: list[Callable[[], str]] = []
 
@@ -98,6 +99,8 @@ def kept(tell: Callable[[], str]) -> Iterator[None]:
 def faults_in(folder: Path) -> Iterator[None]:
     """Write the traceback of an unexpected error into ``error.log`` of a folder, if that is there.
 
+    Only this user may read it: like the command, it may name paths of the source.
+
     Raises:
         FaultError: something unexpected was raised.
     """
@@ -111,6 +114,7 @@ def faults_in(folder: Path) -> Iterator[None]:
         import traceback
 
         log = folder / "error.log"
+        log.touch(mode=0o600)
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {typed()}\n{traceback.format_exc()}\n")
         raise FaultError(f"{_in_short(error)} The details are in '{log}'.") from error
@@ -138,8 +142,13 @@ def _other(error: Exception) -> int:
             return int(code)
         hint = f" Try '{context.command_path} --help'." if context is not None else ""
         return _say(f"Error: {_of_typer(error)}{hint}", int(code))
-    if _is_the_machines(error):
-        assert isinstance(error, OSError)
+    memory = out_of_memory(error)
+    if memory is not None:
+        return _say(
+            f"Error: There is too little {memory}. Take fewer or smaller images, or a machine that has more.",
+            USERS_FAULT,
+        )
+    if isinstance(error, OSError) and _is_the_machines(error):
         where = f"'{error.filename}': " if error.filename else ""
         return _say(
             f"Error: {where}{error.strerror}. Make room, choose another place or change its permissions.",
@@ -165,7 +174,8 @@ def _of_typer(error: Any) -> str:  # noqa: ANN401
 
 
 def _is_the_machines(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+    full = isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+    return full or out_of_memory(error) is not None
 
 
 def _in_short(error: Exception) -> str:

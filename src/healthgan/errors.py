@@ -1,6 +1,7 @@
 """The one exception that means: what the user gave is at fault; and what may have been meant."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -10,6 +11,19 @@ class InputError(ValueError):
     The message says what was found, what is allowed and what to do. The command line prints it on
     stderr without a traceback and exits with 2.
     """
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """Which memory ran out: ``memory`` or ``memory on the GPU``; None where another error was met.
+
+    Python and NumPy raise ``MemoryError``, the system an ``OSError``, PyTorch an error of its own on a GPU and a bare
+    ``RuntimeError`` elsewhere.
+    """
+    if type(error).__name__ == "OutOfMemoryError":
+        return "memory on the GPU"
+    told = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return "memory" if isinstance(error, MemoryError) or told or refused else None
 
 
 def meant(given: str, names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from healthgan.errors import InputError
+from healthgan.errors import InputError, out_of_memory
 from healthgan.files import remove_parts, sha256, sync_folder, write_atomically, write_text
 from healthgan.lock import Held, hold
 from healthgan.records import Lines, read_lines, sealed
@@ -22,6 +22,8 @@ from healthgan.records import Record as Record
 
 TIME = "time_"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+_MOST_STARTS = 2**24
+"""Bytes of ``manifest.json``: ten thousand starts."""
 _AGAIN = "what is finished is kept, and the same command goes on"
 _log = logging.getLogger(__name__)
 
@@ -192,12 +194,13 @@ def _room(path: Path) -> Iterator[None]:
     """Say what can be done where a study ends for want of room, and that nothing is lost."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise _no_room(path, error) from error
+        memory = out_of_memory(error)
+        if memory is None:
             raise
-        raise _no_room(path, error) from error
-    except MemoryError as error:
-        raise InputError(f"There is too little memory. Take fewer --jobs; {_AGAIN}.") from error
+        raise InputError(f"There is too little {memory}. Take fewer --jobs; {_AGAIN}.") from error
 
 
 def _no_room(path: Path, error: OSError) -> InputError:
@@ -267,9 +270,23 @@ def _check_settings(path: Path, settings: str) -> None:
         )
 
 
-def _add_start(file: Path, facts: dict[str, Any]) -> None:
+def read_starts(file: Path) -> list[dict[str, Any]]:
+    """The facts about every start in a ``manifest.json``; none where it is not there.
+
+    Raises:
+        InputError: it is damaged, or far too large to be one.
+    """
+    damaged = InputError(f"'{file}' is damaged. Restore it, or remove it and do without its facts.")
+    if not file.is_file():
+        return []
+    if file.stat().st_size > _MOST_STARTS:
+        raise damaged
     try:
-        starts = [*json.loads(file.read_text("utf-8"))["starts"]] if file.exists() else []
+        return [*json.loads(file.read_text("utf-8"))["starts"]]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"'{file}' is damaged. Restore it, or remove it and do without its facts.") from None
-    write_text(file, json.dumps({"starts": [*starts, facts]}, indent=1, ensure_ascii=False) + "\n")
+        raise damaged from None
+
+
+def _add_start(file: Path, facts: dict[str, Any]) -> None:
+    starts = [*read_starts(file), facts]
+    write_text(file, json.dumps({"starts": starts}, indent=1, ensure_ascii=False) + "\n")
