@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from healthgan.errors import InputError, meant
+from healthgan.files import check_kind
 
 if TYPE_CHECKING:
     from healthgan.protocol_sound import Sound
@@ -166,6 +167,7 @@ def load_protocol(name_or_path: str) -> "Protocol | Sound":
             f"There is no protocol '{name_or_path}'.{meant(name_or_path, names())} Take one of {', '.join(names())}, or the path of a .toml file."
         )
     try:
+        check_kind(path)
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise InputError(

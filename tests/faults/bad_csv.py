@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bad_npz import real
 from bad_pictures import picture
-from cases import Case, Make
+from cases import Case, Make, pipe
 
 
 def beside_pictures(name: str, text: str | bytes) -> Make:
@@ -123,6 +123,9 @@ CASES = [
     ),
     Case(
         "CSV: 10 GiB of zeros", _sparse, ("data", "show", "data/list.csv"), r"has 10\.0 GiB", "data/list.csv"
+    ),
+    Case(
+        "CSV: a pipe", pipe("data/list.csv"), ("data", "show", "data/list.csv"), r"is a pipe", "data/list.csv"
     ),
     *[
         Case(

@@ -1,6 +1,8 @@
 """Bad DICOM files, with names in them that no message may repeat."""
 
 import io
+import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -93,6 +96,26 @@ def sequences(path: Path, depth: int) -> None:
     data, start = path.read_bytes(), path.read_bytes().index(b"\x08\x00\x16\x00UI")
     sequence = b"\x09\x00\x01\x10SQ\0\0" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4
     path.write_bytes(data[:start] + sequence * depth + data[start:])
+
+
+def _deflated_bomb(path: Path) -> None:
+    """600 MiB of zeros behind a file's head, deflated to some hundred KiB."""
+    file = pydicom.dcmread(write(path))
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file.save_as(path)
+    head = path.read_bytes()[: 132 + 12 + file.file_meta.FileMetaInformationGroupLength]
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body = b"".join(packer.compress(bytes(2**20)) for _ in range(600))
+    path.write_bytes(head + body + packer.flush())
+
+
+def _endless(path: Path) -> None:
+    """Pixels of 4 GiB, in a file that takes no room on the disk."""
+    data = bytearray(write(path).read_bytes())
+    start = data.rindex(b"\xe0\x7f\x10\x00OW") + 8
+    data[start : start + 4] = (2**32 - 2).to_bytes(4, "little")
+    path.write_bytes(data)
+    os.truncate(path, start + 4 + 2**32 - 2)
 
 
 def _spoilt(before: bytes, after: bytes, **elements: object) -> Callable[[Path], object]:
@@ -183,6 +206,8 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         r"compressed picture .*4000×4100",
     ),
     "RLE of nothing": (compressed(RLELossless, bytes(64)), r"compressed|cannot be read as DICOM"),
+    "deflated bomb": (_deflated_bomb, r"is deflated as a whole"),
+    "pixels of 4 GiB": (_endless, r"has 4\.0 GiB; 160 MiB are read"),
     "sequences without end": (lambda path: sequences(path, 5000), r"cannot be read as DICOM|not a DICOM"),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from bad_npz import real
-from cases import Case, Make
+from cases import Case, Make, pipe
 
 NAME = "g.safetensors"
 
@@ -147,6 +147,7 @@ FILES: dict[str, tuple[Make, str]] = {
     "images of 10^6 pixels": (changed(("build", "size"), [10**6, 28]), r"out of range"),
     "a number without end": (changed(("build", "mean"), 10**400), r"says wrongly how"),
     "steps of words": (changed(("build", "settings", "steps"), "many"), r"steps is 'many'"),
+    "a pipe": (pipe(NAME), r"is a pipe, a socket or a device"),
     "control characters": (changed(("build", "kind"), "\x1b[31m"), r"no kind '\\x1b\[31m'"),
     "a tensor too many": (
         written(lambda _, tensors: tensors.update(more=np.zeros(1, np.float32))),
@@ -173,6 +174,8 @@ FILES: dict[str, tuple[Make, str]] = {
 WEIGHTS: dict[str, tuple[Make, str]] = {
     "missing": (lambda _: None, r"can't be read"),
     "no safetensors": (lambda folder: (folder / NAME).write_text("weights"), r"can't be read"),
+    "a pipe": (pipe(NAME), r"is a pipe, a socket or a device"),
+    "header of 90 MiB": (raw(b"{}" + b" " * (90 << 20)), r"have a header of 94,371,842 bytes"),
     "of another network": (raw(tensor((1,), end=4), bytes(4)), r"None of the 1 tensors? of"),
 }
 

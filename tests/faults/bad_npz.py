@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from cases import Case, Make
+from cases import Case, Make, pipe
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 16, 16), dtype=np.uint8)
 LABELS = np.array([0, 1, 0, 1])
@@ -205,6 +205,7 @@ MAKERS: dict[str, tuple[Make, str]] = {
     ),
     "zip bomb": (bomb((2**21, 28, 28)), r"'train_images' .*1\.5 GiB"),
     "bomb of a single image": (bomb((1, 2**15, 2**15)), r"'train_images' .*1\.0 GiB"),
+    "a pipe": (pipe(NAME), r"is a pipe, a socket or a device"),
     "packed with bzip2": (member(b"x" * 99, zipfile.ZIP_BZIP2), r"packed in a way NumPy doesn't write"),
     "encrypted": (broken(_encrypted), r"'train_images' is encrypted"),
     "floats": (saved(train_images=IMAGES / 255), r"type float64; uint8 .*0…255.*astype"),

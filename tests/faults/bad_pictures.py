@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from cases import Case, Make
+from cases import Case, Make, pipe
 from PIL import Image
 
 
@@ -16,7 +16,7 @@ def picture(shape: tuple[int, ...] = (20, 24), kind: object = np.uint8) -> Image
 
 
 def tree(files: dict[str, object], folders: tuple[str, ...] = ()) -> Make:
-    """Pictures, bytes or links (text) by their paths below the folder ``s``, and empty folders."""
+    """Pictures, bytes, links (text) or pipes (None) by their paths below the folder ``s``, and empty folders."""
 
     def make(folder: Path) -> None:
         for name in ("", *folders):
@@ -28,6 +28,8 @@ def tree(files: dict[str, object], folders: tuple[str, ...] = ()) -> Make:
                 path.write_bytes(value)
             elif isinstance(value, str):
                 path.symlink_to(value)
+            elif value is None:
+                os.mkfifo(path)
             else:
                 value.save(path)
 
@@ -42,11 +44,6 @@ def one(name: str, write: Callable[[Path], object]) -> Make:
         write(folder / "s" / "a" / name)
 
     return make
-
-
-def _pipe(folder: Path) -> None:
-    (folder / "s" / "a").mkdir(parents=True)
-    os.mkfifo(folder / "s" / "a" / "1.png")
 
 
 def _many_classes(folder: Path) -> None:
@@ -88,7 +85,7 @@ FOLDERS: dict[str, tuple[Make, str, str]] = {
     "folder linked out": (tree({"a": "/etc"}), r"is a link that leads out of", "s/a"),
     "link in a circle": (tree({"a/1.png": "1.png"}), r"is a link that leads in a circle", "s/a/1.png"),
     "link to nothing": (tree({"a/1.png": "2.png"}), r"is not a regular file", "s/a/1.png"),
-    "pipe": (_pipe, r"is not a regular file", "s/a/1.png"),
+    "pipe": (pipe("s/a/1.png"), r"is not a regular file", "s/a/1.png"),
     "control characters in a name": (
         tree({"a/\x1b]0;x\x07\n.png": b"no"}),
         r"\\x1b\]0;x\\x07\\x0a\.png' cannot be read",

@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from bad_npz import real
-from cases import Case, Make
+from cases import Case, Make, pipe
 
 
 def _text(name: str) -> str:
@@ -93,6 +93,7 @@ FILES: dict[str, tuple[Make, str]] = {
         holding(replaced('name = "sound-quick"', 'name = "../../x"')),
         r"'\.\./\.\./x' can't stand",
     ),
+    "a pipe": (pipe("p.toml"), r"is a pipe, a socket or a device"),
     "name of control characters": (
         holding(replaced('name = "sound-quick"', 'name = "\\u001b[31m"')),
         r"can't stand in a folder's name",

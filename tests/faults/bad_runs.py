@@ -64,6 +64,17 @@ def _sparse(name: str) -> Make:
     return run(lambda path: os.truncate(path / name, 10 * 2**30))
 
 
+def _linked(name: str) -> Make:
+    """In place of a folder that a report is written into, a link to one with a picture of the user's."""
+
+    def link(path: Path) -> None:
+        (path.parent / "mine").mkdir()
+        (path.parent / "mine" / "holiday.png").touch()
+        (path / name).symlink_to("../mine")
+
+    return run(link)
+
+
 FOLDERS: dict[str, tuple[Make, str, str]] = {
     "missing": (lambda _: None, r"There is no folder 'run'", "'run'"),
     "a file": (lambda folder: (folder / "run").touch(), r"There is no folder 'run'", "'run'"),
@@ -113,6 +124,9 @@ FOLDERS: dict[str, tuple[Make, str, str]] = {
         "run/records.jsonl",
     ),
     "records of 10 GiB": (_sparse("records.jsonl"), r"has 10\.0 GiB", "run/records.jsonl"),
+    "figures linked out": (_linked("figures"), r"is a link", "run/figures"),
+    "tables linked out": (_linked("tables"), r"is a link", "run/tables"),
+    "manifest of 10 GiB": (_sparse("manifest.json"), r"is damaged", "run/manifest.json"),
     "manifest no JSON": (written("manifest.json", "{"), r"is damaged", "run/manifest.json"),
     "manifest a list": (written("manifest.json", "[]"), r"is damaged", "run/manifest.json"),
     "manifest without bottom": (written("manifest.json", deep(50000)), r"is damaged", "run/manifest.json"),

@@ -88,6 +88,8 @@ FOLDERS: dict[str, tuple[dict[str, object], str, str]] = {
         "s/card.json",
     ),
     "card linked out": ({"1.png": picture(), "card.json": "/etc/hostname"}, r"leads out of", "s/card.json"),
+    "card a pipe": ({"1.png": picture(), "card.json": None}, r"is a pipe", "s/card.json"),
+    "metadata a pipe": ({"1.png": picture(), "metadata.csv": None}, r"is a pipe", "s/metadata.csv"),
     "metadata linked out": (
         {"1.png": picture(), "metadata.csv": "/etc/hostname"},
         r"leads out of",

@@ -57,6 +57,16 @@ class Outcome:
     written: tuple[str, ...]
 
 
+def pipe(name: str) -> Make:
+    """A pipe under the name of a file: who opens it waits for ever."""
+
+    def make(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(folder / name)
+
+    return make
+
+
 def run_command(arguments: tuple[str, ...], folder: Path, room: int = ROOM) -> Outcome:
     """``healthgan ARGUMENTS`` in this process and in ``folder``, with no more than ``room`` bytes of new memory."""
     from healthgan import cli

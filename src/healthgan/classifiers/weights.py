@@ -9,6 +9,23 @@ from safetensors.torch import load_file
 
 from healthgan.classifiers.networks import Network
 from healthgan.errors import InputError
+from healthgan.files import check_kind
+
+MOST_HEADER = 1 << 22
+"""Bytes of the header of a safetensors file, which names its tensors: reading one takes many times as many of memory."""
+
+
+def header_bytes(path: Path) -> int:
+    """How long a safetensors file says that its header is; 0 for a file of another kind.
+
+    Raises:
+        InputError: it is no regular file.
+        OSError: it cannot be read.
+    """
+    check_kind(path)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return length if file.read(1) == b"{" else 0
 
 
 def take_weights(network: Network, name: str, weights: Path | None) -> int:
@@ -28,6 +45,11 @@ def take_weights(network: Network, name: str, weights: Path | None) -> int:
     if weights is None:
         return 0
     try:
+        if (header := header_bytes(weights)) > MOST_HEADER:
+            raise InputError(
+                f"The initial weights '{weights}' have a header of {header:,} bytes; {MOST_HEADER:,} are read. Give a "
+                ".safetensors file of fewer tensors."
+            )
         given = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise InputError(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from healthgan.classifiers.weights import MOST_HEADER, header_bytes
 from healthgan.errors import InputError
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Check, Diffusion, Settings
@@ -20,7 +21,6 @@ from healthgan.generators.unet import UNet
 
 FORMAT = "healthgan-generator-2"
 _WITHOUT_CHECKSUM = "healthgan-generator-1"
-_MOST_HEADER = 1 << 22  # bytes of the file's header: facts, and names and places of tensors
 _MOST_FACTS = 1 << 20  # bytes of metadata
 _DEEPEST = 32  # tables and lists inside one another
 _GIVE = "Give a .safetensors file that 'healthgan train' wrote."
@@ -111,12 +111,9 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a header of more bytes than any generator's: reading one takes many times as many of memory."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        is_header = file.read(1) == b"{"
-    if is_header and length > _MOST_HEADER:
-        raise InputError(f"'{path}' has a header of {length:,} bytes; {_MOST_HEADER:,} are read. {_COPY}")
+    """Refuse a header of more bytes than any generator's, with its facts, has."""
+    if (length := header_bytes(path)) > MOST_HEADER:
+        raise InputError(f"'{path}' has a header of {length:,} bytes; {MOST_HEADER:,} are read. {_COPY}")
 
 
 def _unreadable(path: Path, error: Exception) -> str:

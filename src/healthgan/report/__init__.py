@@ -16,12 +16,17 @@ def build(run: Path, *, patient_images: bool = True) -> Path:
         The path of the page.
 
     Raises:
-        InputError: the folder holds no study, is damaged, or cannot be written.
+        InputError: the folder holds no study, is damaged, has a link where it is written to, or cannot be written.
     """
     from healthgan.files import write_text
     from healthgan.report.reading import read_run
     from healthgan.report.sound.reading import SoundRun
 
+    for name in ("figures", "tables"):  # figures that a report does not have are removed from there
+        if (run / name).is_symlink():
+            raise InputError(
+                f"'{run / name}' is a link, which may lead out of the run folder. Remove the link."
+            )
     read = read_run(run)
     page = run / "report.html"
     try:

@@ -1,6 +1,5 @@
 """What a run folder says, read without the program's stages."""
 
-import json
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from healthgan.errors import InputError
 from healthgan.files import sha256
 from healthgan.protocol import MAX_BYTES, SOUND, Protocol
 from healthgan.protocol_sound import Sound
-from healthgan.run import Record, RunFolder
+from healthgan.run import Record, RunFolder, read_starts
 
 if TYPE_CHECKING:
     from healthgan.report.sound.reading import SoundRun
@@ -157,7 +156,14 @@ def read_run(path: Path) -> "Run | SoundRun":
         ) from None
     folder = RunFolder(path)
     records = {record["key"]: record for record in _records(folder)}
-    content = (folder, asked, settings, _starts(path), records, tuple(_lost(folder, records)))
+    content = (
+        folder,
+        asked,
+        settings,
+        read_starts(path / "manifest.json"),
+        records,
+        tuple(_lost(folder, records)),
+    )
     if isinstance(protocol, Protocol):
         return Run(*content, protocol)
     from healthgan.report.sound.reading import SoundRun
@@ -180,17 +186,6 @@ def _records(folder: RunFolder) -> list[Record]:
             "command: it does again what was recorded there, and no more."
         )
     return found.records
-
-
-def _starts(path: Path) -> list[dict[str, Any]]:
-    file = path / "manifest.json"
-    if not file.is_file():
-        return []
-    try:
-        starts: list[dict[str, Any]] = [*json.loads(file.read_text("utf-8"))["starts"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"'{file}' is damaged. Restore it, or remove it and do without its facts.") from None
-    return starts
 
 
 def _lost(folder: RunFolder, records: dict[str, Record]) -> Iterator[str]:

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from healthgan.errors import InputError
-from healthgan.sources.pictures import DECODER_ERRORS, Picture, as_picture, blocks, check_size, in_blocks
+from healthgan.sources.pictures import (
+    DECODER_ERRORS,
+    MAX_PIXELS,
+    Picture,
+    as_picture,
+    blocks,
+    check_size,
+    in_blocks,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -22,6 +30,8 @@ GREY, COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422
 OTHER_KINDS = ("PALETTE COLOR", "HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")
 """Kinds of colour that DICOM defines, or once did, and that are not read."""
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+MAX_BYTES = 5 * MAX_PIXELS
+"""Of a file: four bytes a pixel, and a quarter as much again for all else."""
 USED = [
     "SpecificCharacterSet",
     "PatientID",
@@ -65,6 +75,7 @@ def read_dicom(path: Path) -> Picture:
         raise InputError(f"Reading '{path}' needs pydicom: pip install 'healthgan[dicom]'.") from error
     try:
         with _silence():
+            _check_file(path)
             file = pydicom.dcmread(path, specific_tags=[*USED])
             _check(path, file)
             patient = str(file.get("PatientID") or "").strip() or None
@@ -100,6 +111,24 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(before)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse, before it is read as a whole, what may take any amount of memory."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    held = path.stat().st_size
+    if held > MAX_BYTES:
+        raise InputError(
+            f"'{path}' has {held / 2**30:.1f} GiB; {MAX_BYTES >> 20} MiB are read. Save each picture as a file of its own, or "
+            "resample it."
+        )
+    if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise InputError(
+            f"'{path}' is deflated as a whole, so that nothing tells how large it is before it is unpacked. Save it without "
+            "that, as Explicit VR Little Endian."
+        )
 
 
 def _check(path: Path, file: "Dataset") -> None:

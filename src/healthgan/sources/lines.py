@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from healthgan.errors import InputError
+from healthgan.files import check_kind
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -23,6 +24,7 @@ def opened_csv(path: Path) -> Iterator["Reader"]:
         InputError: there is no such file, it can't be read, is too large, or no CSV.
     """
     try:
+        check_kind(path)
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise InputError(

@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
+from healthgan.files import check_kind
 
 MAX_BYTES = 16 * 2**30
 """The largest MedMNIST file unpacks to 15.1 GiB."""
@@ -59,9 +60,10 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The file as a zip archive, for a block that looks into it and reads arrays.
 
     Raises:
-        InputError: there is no such file, or it is damaged or no zip archive.
+        InputError: there is no such file, or it is no regular one, damaged or no zip archive.
     """
     try:
+        check_kind(path)
         with zipfile.ZipFile(path) as archive:
             yield archive
     except InputError:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from healthgan.errors import InputError
+from healthgan.files import check_kind
 from healthgan.images import SPLITS, ImageSet
 from healthgan.sources import message
 from healthgan.sources.folder import check_link, entries, read_folder
@@ -237,6 +238,7 @@ def _read_folder(root: Path, size: int | None, progress: bool) -> SyntheticSet:
 def _folder_card(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
+    check_kind(path)
     if path.stat().st_size > MAX_CARD_BYTES:
         raise InputError(f"'{path}' is larger than {MAX_CARD_BYTES} bytes. Remove or shorten it.")
     try:
