@@ -52,8 +52,9 @@ def take_weights(network: Network, name: str, weights: Path | None) -> int:
             )
         given = load_file(weights)
     except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(
-            f"The initial weights '{weights}' can't be read: {error}. Give a .safetensors file."
+            f"The initial weights '{weights}' can't be read: {reason}. Give a .safetensors file."
         ) from error
     ours = network.tensors()
     fitting = [key for key, value in ours.items() if key in given and given[key].shape == value.shape]
