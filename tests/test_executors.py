@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from healthgan.executors import LOSSES, Job, Report, Result, Step, Together, do, ready, run_jobs
+from healthgan.executors import (
+    LOSSES,
+    Job,
+    Report,
+    Result,
+    Step,
+    Together,
+    do,
+    ready,
+    run_jobs,
+    with_far_needs,
+)
 
 
 def work(context: Path, job: Job, report: Report) -> Result:
@@ -59,6 +70,27 @@ def test_finished_jobs_do_not_run_again(tmp_path) -> None:
     records = list(run_jobs([job("a"), job("b", "a")], {"a"}, work, tmp_path, 1, ignore))
     assert [record["key"] for record in records] == ["b"]
     assert "a" not in (tmp_path / "log").read_text().split()
+
+
+def test_a_job_waits_for_what_runs_again_far_below_it(tmp_path) -> None:
+    """The artefact of a was lost; b, which lies between, is done and stays."""
+    jobs = [job("a", seconds=0.2), job("b", "a"), job("c", "b"), job("d")]
+    list(run_jobs(jobs, {"b"}, work, tmp_path, 2, ignore))
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log.index("start c") > log.index("end a")
+    assert log.index("start d") < log.index("end a")
+    assert "start b" not in log
+
+
+def test_needs_far_below_are_found_once_whatever_the_order() -> None:
+    jobs = [job("d", "b", "c"), job("c", "a"), job("b", "a"), job("a", "elsewhere")]
+    assert [set(one.needs) for one in with_far_needs(jobs)] == [
+        {"a", "b", "c", "elsewhere"},
+        {"a", "elsewhere"},
+        {"a", "elsewhere"},
+        {"elsewhere"},
+    ]
+    assert all(len(one.needs) == len(set(one.needs)) for one in with_far_needs(jobs))
 
 
 def test_nothing_to_do_starts_no_process(tmp_path) -> None:

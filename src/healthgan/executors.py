@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -47,7 +48,7 @@ def run_jobs(
     scratch: Path | None = None,
     silent: float = SILENT,
 ) -> Iterator[Result]:
-    """Run the jobs that are not done, each once what it needs is finished, in worker processes.
+    """Run the jobs that are not done, each once all that it rests on is finished, in worker processes.
 
     Workers are started afresh (no fork), use one thread each, and end themselves when this process dies.
     Jobs start in the order of the list. Records come as jobs end. A job that fails ends the whole:
@@ -73,6 +74,7 @@ def run_jobs(
         BrokenProcessPool: workers were killed ``LOSSES`` times without a job that ended in between.
     """
     finished, losses = set(done), 0
+    jobs = with_far_needs(jobs)
     while True:
         before = len(finished)
         try:
@@ -139,6 +141,23 @@ def _run_jobs(
         listener.join()
         heard.close()
         ending.close()
+
+
+def with_far_needs(jobs: list[Job]) -> list[Job]:
+    """The jobs, each with all that it rests on, near and far, as its needs.
+
+    A job that is done runs again where its artefact was lost. What rests on it then waits for it, even if all that lies
+    between the two is done: it may read that artefact itself.
+    """
+    near = {job.key: job.needs for job in jobs}
+    found: dict[str, dict[str, None]] = {}
+
+    def of(key: str) -> dict[str, None]:
+        if key not in found:
+            found[key] = {far: None for need in near.get(key, ()) for far in (*of(need), need)}
+        return found[key]
+
+    return [replace(job, needs=tuple(of(job.key))) for job in jobs]
 
 
 def ready(

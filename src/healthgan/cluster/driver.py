@@ -19,7 +19,19 @@ from healthgan.cluster.node import (
     versions,
 )
 from healthgan.cluster.pace import Pace
-from healthgan.executors import LOSSES, SILENT, Job, Report, Result, Step, Together, Work, ready, whole
+from healthgan.executors import (
+    LOSSES,
+    SILENT,
+    Job,
+    Report,
+    Result,
+    Step,
+    Together,
+    Work,
+    ready,
+    whole,
+    with_far_needs,
+)
 from healthgan.files import sha256
 from healthgan.run import RunFolder
 
@@ -95,10 +107,10 @@ def run_on_cluster(
     Raises:
         LostError: a job was lost ``executors.LOSSES`` times without a checkpoint in between.
     """
-    waiting = [job for job in jobs if job.key not in done]
+    waiting = [job for job in with_far_needs(jobs) if job.key not in done]
     if not waiting:
         return
-    driver = _Driver(jobs, work, context, together, gpus, outside, notice, silent)
+    driver = _Driver(work, context, together, gpus, outside, notice, silent)
     finished, going = set(done), driver.going
     try:
         while waiting or going:
@@ -125,7 +137,6 @@ class _Driver:
 
     def __init__(
         self,
-        jobs: list[Job],
         work: "Work[Any]",
         context: HasFolder,
         together: "Together[Any] | None",
@@ -146,7 +157,6 @@ class _Driver:
             cast("Any", context), folder=RunFolder(Path())
         )  # each node puts its own in its place
         self._given = ray.put(Given(work, many, elsewhere, versions()))
-        self._needed = _all_needs(jobs)
         self._files = {record["key"]: list(record.get("artifacts", {})) for record in self._folder.records()}
         self._held: dict[str, Any] = {str(path): ray.put(get_bytes(path)) for path in outside}
         self._outside = tuple(self._held)
@@ -155,7 +165,7 @@ class _Driver:
 
     def hand_out(self, jobs: list[Job], lost: int = 0, checkpoints: frozenset[str] = frozenset()) -> None:
         """Give jobs to the cluster, with the artefacts of all that they rest on and the checkpoints they may go on from."""
-        names = {name for job in jobs for key in self._needed[job.key] for name in self._files.get(key, ())}
+        names = {name for job in jobs for key in job.needs for name in self._files.get(key, ())}
         held = {name: self._hold(name) for name in sorted(names)}
         held |= {name: self._hold(name) for name in sorted(checkpoints or self._unfinished)}
         held |= {name: self._held[name] for name in self._outside}
@@ -242,19 +252,6 @@ class _Driver:
         if name not in self._held:
             self._held[name] = self._ray.put(get_bytes(self._folder.artifact(name)))
         return self._held[name]
-
-
-def _all_needs(jobs: list[Job]) -> dict[str, set[str]]:
-    """For each job the keys of all jobs that it rests on, near and far."""
-    direct = {job.key: job.needs for job in jobs}
-    found: dict[str, set[str]] = {}
-
-    def of(key: str) -> set[str]:
-        if key not in found:
-            found[key] = set(direct[key]).union(*(of(need) for need in direct[key]))
-        return found[key]
-
-    return {key: of(key) for key in direct}
 
 
 def _checkpoints(folder: RunFolder) -> Iterator[str]:
