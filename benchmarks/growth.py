@@ -138,9 +138,10 @@ def main() -> None:
                 f"| {what} | {min(times):,} – {max(times):,} | {row['exponent']:.3f} ± {row['standard_error']:.3f} | {row['n']} |"
             )
         if "workers" in options.only:
-            both = {
-                workers: [throughput(workers, folder) for _ in range(options.rounds)] for workers in (1, 2)
-            }
+            both: dict[int, list[float]] = {1: [], 2: []}
+            for _ in range(options.rounds):
+                for workers, seconds in both.items():
+                    seconds.append(throughput(workers, folder))
             ratios = np.array(both[1]) / np.array(both[2])
             found["workers"] = {"seconds": both, "times as fast": ratios.tolist()}
             print(

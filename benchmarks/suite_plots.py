@@ -97,13 +97,9 @@ def roofline(works: dict[str, Any]) -> Figure:
 
     def draw(width: float) -> tuple[Markup, float]:
         height = 300.0
-        frame = Frame(Scale(0.5, 500, 48, width - 14, log), Scale(1, 1.6 * peak, height + 24, 24, log))
-        across = [
-            (value, f"{value:g}") for value in (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
-        ]
-        up = [
-            (value, f"{value:g}") for value in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0) if value < 1.6 * peak
-        ]
+        frame = Frame(Scale(1, 100, 48, width - 14, log), Scale(5, 1.6 * peak, height + 24, 24, log))
+        across = [(value, f"{value:g}") for value in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)]
+        up = [(value, f"{value:g}") for value in (5.0, 10.0, 20.0, 50.0, 100.0) if value < 1.6 * peak]
         parts = [
             frame.grid(
                 thinned(frame.x, across),
@@ -112,13 +108,13 @@ def roofline(works: dict[str, Any]) -> Figure:
                 title_y="GFLOP/s, one thread",
             )
         ]
-        start = max(0.5, 1 / bandwidth)
+        start = max(1.0, 5 / bandwidth)
         parts.append(
             path(
                 [
                     (frame.x(start), frame.y(start * bandwidth)),
                     (frame.x(ridge), frame.y(peak)),
-                    (frame.x(500), frame.y(peak)),
+                    (frame.x(100), frame.y(peak)),
                 ],
                 "edge",
                 stroke_width=2,
@@ -154,12 +150,14 @@ def roofline(works: dict[str, Any]) -> Figure:
                     mark(shape, x, y, "real"),
                 )
             )
-            side = 1 if intensity == max(other for other, _ in points.values()) else -1
-            parts.append(
-                text(
-                    x + 11 * side, y + 4, name, anchor="start" if side > 0 else "end", size=SMALL, clear=True
-                )
-            )
+            # Points stand close together: names beside the last one, below the lowest, above the others.
+            if intensity == max(other for other, _ in points.values()):
+                where = x + 11, y + 4, "start"
+            elif np.median(rates) == min(np.median(other) for _, other in points.values()):
+                where = x, frame.y(float(rates.min())) + 16, "middle"
+            else:
+                where = x, frame.y(float(rates.max())) - 8, "middle"
+            parts.append(text(where[0], where[1], name, anchor=where[2], size=SMALL, clear=True))
         return Markup().join(parts), frame.y.start + 46
 
     told = "; ".join(

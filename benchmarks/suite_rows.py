@@ -126,6 +126,9 @@ def _batched(found: Found) -> Iterator[Row]:
         pairs = zip(row["seconds"]["one_by_one"], row["seconds"]["together"], strict=True)
         what = f"{found['asked']['network']}, {row['models']} at once over one by one, on the CPU"
         yield spread(what, "×", [one / together for one, together in pairs])
+    used = found["exponents"]["one_by_one"]
+    n = sum(len(row["seconds"]["one_by_one"]) for row in found["rows"])
+    yield Row("classifiers one by one over models, exponent", "", n, used, used, used, 1.05, True)
 
 
 def _growth(found: Found) -> Iterator[Row]:

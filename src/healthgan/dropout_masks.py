@@ -8,7 +8,9 @@ Matsumoto and Nishimura, ACM Transactions on Modeling and Computer Simulation 8 
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar, cast
 
 import numba
 import numpy as np
@@ -20,6 +22,11 @@ _UPPER, _LOWER, _TWIST = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32
 _BITS = 53
 """Of a uniform number in double precision, from two words: 21 of the first, 32 of the second."""
 _HIGH = np.uint32((1 << (_BITS - 32)) - 1)
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def _compiled(function: _Function) -> _Function:
+    return cast(_Function, numba.njit(nogil=True, cache=True)(function))
 
 
 def draw_rows(
@@ -86,7 +93,7 @@ def _our_rows(
     generator.set_state(state)
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _fill(
     words: NDArray[np.uint32],
     place: int,
@@ -129,7 +136,7 @@ def _fill(
     return place
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _temper(words: NDArray[np.uint32], tempered: NDArray[np.uint32]) -> None:
     for place in range(_WORDS):
         word = words[place]
@@ -139,12 +146,12 @@ def _temper(words: NDArray[np.uint32], tempered: NDArray[np.uint32]) -> None:
         tempered[place] = word ^ (word >> np.uint32(18))
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@_compiled
 def _below(value: np.uint32, second: np.uint32, high: np.uint32, low: np.uint32) -> bool:
-    return value < high or (value == high and second < low)
+    return bool(value < high or (value == high and second < low))
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _twist(words: NDArray[np.uint32]) -> None:
     """The next 624 words."""
     for place in range(_WORDS - _OFFSET):
@@ -154,7 +161,7 @@ def _twist(words: NDArray[np.uint32]) -> None:
     words[_WORDS - 1] = words[_OFFSET - 1] ^ _mixed(words[_WORDS - 1], words[0])
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@_compiled
 def _mixed(first: np.uint32, second: np.uint32) -> np.uint32:
     both = (first & _UPPER) | (second & _LOWER)
     return np.uint32((both >> np.uint32(1)) ^ (np.uint32(0) - (second & np.uint32(1)) & _TWIST))

@@ -75,7 +75,8 @@ class GanFeed(Blocks):
         self.shapes = mask_shapes(first.discriminator, size)
         self.sizes = [self.batch * math.prod(shape) for shape in self.shapes]
         self.dtype, self.noise = first.noise.dtype, first.generator.noise
-        self.span = max(1, min(self.epoch_steps, SPAN_BYTES // self._one()))
+        blocks = -(-self.epoch_steps // max(1, SPAN_BYTES // self._one()))
+        self.span = -(-self.epoch_steps // blocks)  # of equal length: one is drawn while another is in use
         self.marks: deque[list[Mark]] = deque()
 
     def _made(self) -> Iterator[Block]:
@@ -127,7 +128,9 @@ class GanFeed(Blocks):
 
     def _masks(self, mask: Tensor, count: int, dropout: Dropout) -> None:
         """Those of a step, as the discriminator draws them for its real and generated images, channels last."""
-        for size, part in zip(self.sizes, mask.split([2 * size for size in self.sizes]), strict=True):
+        for size, part in zip(
+            self.sizes, torch.split(mask, [2 * size for size in self.sizes]), strict=True
+        ):
             drawn = np.array([size // self.batch * count, size])
             draw_rows(dropout.generator, dropout.keep, part.view(2, size).numpy(), drawn)
 
@@ -163,12 +166,16 @@ class _Pair:
         ]
         self.noise = state.noise.to(device)  # (16, 100)
 
-    def judge(self, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """Logits (B,) of images, with what is dropped out given for each layer as (B, C, H, W)."""
+    def judge(self, images: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Logits (B,) of images, with what is dropped out given for each layer as (B, C, H, W).
+
+        Also the discriminator's weights as these logits know them: PyTorch ties a weight to the stream of its first use.
+        """
         for layer, mask in zip(self.given, masks, strict=True):
             layer.mask = mask
-        logits: Tensor = self.down(images)
-        return logits
+        own = {name: value.detach().requires_grad_() for name, value in self.down.named_parameters()}
+        logits: Tensor = torch.func.functional_call(self.down, own, (images,))
+        return logits, list(own.values())
 
     def state(self) -> list[Tensor]:
         """Weights, moving statistics and averages."""
@@ -225,24 +232,23 @@ class GanProgram(Recorded):
     def _step(self, pair: _Pair, block: Block, losses: Tensor, streams: "_Streams") -> None:
         """That of one training; what it does with real images does not wait for the generated ones."""
         count = len(block["index"])
-        down, up = list(pair.down.parameters()), list(pair.up.parameters())
         masks = [
             mask.view(-1, height, width, channels).permute(0, 3, 1, 2)
             for mask, (channels, height, width) in zip(
-                block["mask"].split([2 * size for size in self.feed.sizes]), self.feed.shapes, strict=True
+                torch.split(block["mask"], [2 * size for size in self.feed.sizes]), self.feed.shapes, strict=True
             )
         ]
         with streams.second():
             scaled = self.pool.index_select(0, block["index"]).float().sub_(127.5).div_(127.5)
             real = scaled.to(losses.dtype).permute(0, 3, 1, 2)  # channels last in memory
-            on_real = pair.judge(real, [mask[:count] for mask in masks])
+            on_real, down = pair.judge(real, [mask[:count] for mask in masks])
             real_loss = (_cross_entropy(on_real, 1.0) * block["weights"]).sum()
             by_real = torch.autograd.grad(real_loss, down)
         with streams.first():
-            on_fake = pair.judge(pair.up(block["noise"]), [mask[count:] for mask in masks])
+            on_fake, down = pair.judge(pair.up(block["noise"]), [mask[count:] for mask in masks])
             up_loss, fake_loss = (_cross_entropy(on_fake, target).mean() for target in (1.0, 0.0))
             by_fake = torch.autograd.grad(fake_loss, down, retain_graph=True)
-            slopes = torch.autograd.grad(up_loss, up)
+            slopes = torch.autograd.grad(up_loss, list(pair.up.parameters()))
             streams.meet()
             pair.adams[1].step(tuple(torch._foreach_add(by_real, by_fake)), block["rate"])
             pair.adams[0].step(slopes, block["rate"])
