@@ -1,0 +1,88 @@
+"""The files in deploy/: the SLURM script with stand-ins for SLURM's commands, on a real Ray cluster; what the other one asks for."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from healthgan.protocol import to_toml
+from ray_nodes import SECONDS, Node
+from tiny import tiny_protocol
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+STAND_INS = {
+    "srun": 'while [[ $1 == -* ]]; do shift; done\nexec "$@"\n',  # on this machine, whatever the node
+    "scontrol": "echo here; echo there\n",
+}
+ALLOCATION = {
+    "SLURM_JOB_NODELIST": "here,there",
+    "SLURM_JOB_NUM_NODES": "2",
+    "SLURM_CPUS_PER_TASK": "1",
+    "HEAD_IP": "127.0.0.1",
+    "VENV": sys.prefix,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("ray") is None or shutil.which("bash") is None, reason="needs the extra 'cluster' and bash"
+)
+def test_the_slurm_script_runs_a_study_on_its_nodes(blobs, tmp_path) -> None:
+    """Ray's processes are those of one session, as SLURM's are of one job, and end with it."""
+    for name, script in STAND_INS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}")
+        (tmp_path / name).chmod(0o755)
+    # Long enough for the second node to join.
+    (tmp_path / "tiny.toml").write_text(to_toml(tiny_protocol(generator={"epochs": 30})))
+    job = {"SLURM_JOB_ID": str(os.getpid()), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    arguments = [blobs, "--protocol", tmp_path / "tiny.toml", "--out", tmp_path / "run"]
+    with (tmp_path / "log").open("wb") as log:
+        node = Node(
+            subprocess.Popen(
+                ["bash", DEPLOY / "slurm.sbatch", *arguments],
+                env=os.environ | ALLOCATION | job,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        )
+    try:
+        code = node.process.wait(3 * SECONDS)
+    finally:
+        node.kill()
+        shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)  # where the script puts it
+    said = (tmp_path / "log").read_text()
+    assert code == 0, said
+    (start,) = json.loads((tmp_path / "run" / "manifest.json").read_text())["starts"]
+    assert start["cluster"]["ray"]
+    assert (tmp_path / "run" / "report.html").exists()
+    assert re.search(r"2 nodes, \S+ of 2 CPUs busy; 10 jobs done", said), said
+
+
+def test_kubernetes_is_asked_for_what_there_is(main) -> None:
+    """The command's options are the program's, the two images and the versions one, the volume the one that is mounted."""
+    job = yaml.safe_load((DEPLOY / "kuberay.yaml").read_text())["spec"]
+    program, command, *arguments = shlex.split(job["entrypoint"])
+    assert (program, command) == ("healthgan", "study")
+    asked = {word for word in arguments if word.startswith("--")}
+    assert asked <= set(re.findall(r"--[a-z-]+", main("study", "--help").stdout))
+    cluster = job["rayClusterSpec"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    head, (workers,) = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    pods = [group["template"]["spec"] for group in (head, workers)]
+    assert len({container["image"] for pod in pods for container in pod["containers"]}) == 1
+    (mounted,) = (mount for container in pods[0]["containers"] for mount in container["volumeMounts"])
+    assert mounted["name"] in {volume["name"] for volume in pods[0]["volumes"]}
+    out = arguments[arguments.index("--out") + 1]
+    assert out.startswith(f"{mounted['mountPath']}/")
+    pinned = re.search(r"^ray==(\S+)", (DEPLOY.parent / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    assert cluster["rayVersion"] == pinned[1]
