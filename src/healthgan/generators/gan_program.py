@@ -128,9 +128,7 @@ class GanFeed(Blocks):
 
     def _masks(self, mask: Tensor, count: int, dropout: Dropout) -> None:
         """Those of a step, as the discriminator draws them for its real and generated images, channels last."""
-        for size, part in zip(
-            self.sizes, torch.split(mask, [2 * size for size in self.sizes]), strict=True
-        ):
+        for size, part in zip(self.sizes, torch.split(mask, [2 * size for size in self.sizes]), strict=True):
             drawn = np.array([size // self.batch * count, size])
             draw_rows(dropout.generator, dropout.keep, part.view(2, size).numpy(), drawn)
 
@@ -235,7 +233,9 @@ class GanProgram(Recorded):
         masks = [
             mask.view(-1, height, width, channels).permute(0, 3, 1, 2)
             for mask, (channels, height, width) in zip(
-                torch.split(block["mask"], [2 * size for size in self.feed.sizes]), self.feed.shapes, strict=True
+                torch.split(block["mask"], [2 * size for size in self.feed.sizes]),
+                self.feed.shapes,
+                strict=True,
             )
         ]
         with streams.second():
