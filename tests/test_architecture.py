@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "healthgan"
 
 LAYERS: list[set[str]] = [
-    {"errors", "files", "stopping"},
-    {"images", "ssim", "_ssim_kernel", "scores", "keras_semantics"},
+    {"errors", "files", "stopping", "devices"},
+    {"images", "ssim", "_ssim_kernel", "scores", "keras_semantics", "dropout_masks"},
     {"sources", "splits"},
     {"task", "facts"},
     {"classifiers"},
@@ -19,8 +19,8 @@ LAYERS: list[set[str]] = [
     {"generators", "datasets", "exports", "card_text"},
     {"arms"},
     {"jobs", "published_context", "published_classifiers", "sound", "request"},
-    {"studies", "generate"},
-    {"estimate", "calibrate"},
+    {"studies", "generate", "sampling"},
+    {"estimate", "calibrate", "timings"},
     {
         "api",
         "frames",

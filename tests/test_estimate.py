@@ -6,12 +6,13 @@ import signal
 import numpy as np
 import pytest
 
-from healthgan import calibrate, studies
-from healthgan.calibrate import Machine, Trial, measure
+from healthgan import calibrate, studies, timings
+from healthgan.calibrate import Machine, measure
 from healthgan.cli_plan import _basis, _how_known
 from healthgan.estimate import MEASURING, USUAL, Rates, amounts, completed, disk, expected
 from healthgan.executors import Job
 from healthgan.protocol import load_protocol
+from healthgan.timings import Trial, Watch
 from tiny import tiny_protocol
 
 
@@ -75,7 +76,7 @@ def test_disk_grows_with_generators_and_only_those_at_work_keep_checkpoints(soun
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
-    monkeypatch.setattr(calibrate, "SECONDS", 0.02)
+    monkeypatch.setattr(timings, "SECONDS", 0.02)
     monkeypatch.setattr(calibrate, "LIMIT", 600.0)
     monkeypatch.setattr(calibrate, "END", 600.0)
 
@@ -100,14 +101,14 @@ def test_all_that_a_published_study_is_made_of_is_measured(tiny, short: None) ->
 def test_a_watch_leaves_the_first_stretch_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """10 s until the first of them, then 2 s each: 2 s each."""
     now = iter([10.0, 12.0, 14.0, 16.0])
-    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: next(now))
-    watch = calibrate._Watch()
+    monkeypatch.setattr(timings.time, "perf_counter", lambda: next(now))
+    watch = Watch()
     assert [watch.seen(done) for done in (1, 2, 3, 4)] == [False, False, True, True]
     assert watch.each == pytest.approx(2.0)
 
 
 def test_a_watch_without_time_sees_one_stretch() -> None:
-    watch = calibrate._Watch(until=0.0)
+    watch = Watch(until=0.0)
     assert [watch.seen(done) for done in (1, 2)] == [False, True]
 
 

@@ -11,13 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from healthgan.errors import InputError
 from healthgan.executors import Step
-from healthgan.generate import sample_generator
 from healthgan.generators import presets
 from healthgan.generators.diffusion import Settings
 from healthgan.generators.store import load_generator
 from healthgan.likeness import Verdict
 from healthgan.protocol import to_toml
 from healthgan.run import RunFolder
+from healthgan.sampling import sample_generator
 from healthgan.tracking import ACCEPTED, GRID, Tracker, each, grid, tracking
 from tiny import tiny_protocol
 

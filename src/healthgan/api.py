@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from healthgan import sources, studies
+from healthgan.devices import choose_device
 from healthgan.errors import InputError
 from healthgan.images import Collection
 from healthgan.protocol import Protocol, load_protocol
@@ -199,7 +200,7 @@ def fit_generator(
         raise InputError(
             "Labels of another kind; (N,) class numbers from 0 are needed, as sample() is asked for one."
         )
-    made = DiffusionGenerator(settings, seed=seed, device=studies.choose_device(device))
+    made = DiffusionGenerator(settings, seed=seed, device=choose_device(device))
     with stages(quiet=not progress) as tell:
         made.progress = lambda done, total, _: tell("training", done, total)
         try:

@@ -111,7 +111,7 @@ def sample(
 ) -> None:
     """Make images of one class and write them with a card that says where they come from."""
     from healthgan.exports import check_export, export
-    from healthgan.generate import sample_generator
+    from healthgan.sampling import sample_generator
     from healthgan.terminal import echo, plain, print_json
 
     check_export(out)
@@ -133,7 +133,7 @@ def _say_that_it_stops() -> None:
 
 def _track(tracker: "Tracker", out: Path, facts: dict[str, Any]) -> None:
     """Images of the finished generator, and its fidelity."""
-    from healthgan.generate import sample_generator
+    from healthgan.sampling import sample_generator
     from healthgan.tracking import GRID
 
     made = facts["generator"]

@@ -43,8 +43,9 @@ def print_plan(
 
 
 def _measured(study: "Study | SoundStudy", device: str, workers: int) -> "Machine":
-    from healthgan.calibrate import Trial, calibrate
+    from healthgan.calibrate import calibrate
     from healthgan.studies import TOGETHER_ON
+    from healthgan.timings import Trial
 
     task = study.task
     return calibrate(

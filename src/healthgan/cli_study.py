@@ -115,9 +115,9 @@ def study(
     folder = out or studies.default_folder(prepared)
     if dry_run:
         from healthgan.cli_plan import print_plan
+        from healthgan.devices import choose_device, cores
 
-        workers = jobs or studies.cores()
-        print_plan(prepared, folder, studies.choose_device(device.value), workers, as_json=as_json)
+        print_plan(prepared, folder, choose_device(device.value), jobs or cores(), as_json=as_json)
         return
     with ExitStack() as stack:
         stack.enter_context(faults_in(folder))

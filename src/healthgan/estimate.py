@@ -7,6 +7,7 @@ from statistics import geometric_mean
 from types import MappingProxyType
 from typing import Literal
 
+from healthgan.devices import choose_device, cores
 from healthgan.executors import Job
 from healthgan.generators.measure import MOST
 from healthgan.generators.presets import DIFFUSION
@@ -17,7 +18,7 @@ from healthgan.sound.context import MOST_REFERENCES
 from healthgan.sound.fits import HELD_OUT
 from healthgan.sound.jobs import JUDGES
 from healthgan.sound.prepare import SoundStudy
-from healthgan.studies import TOGETHER_ON, Study, choose_device, cores
+from healthgan.studies import TOGETHER_ON, Study
 
 What = Literal["step", "altered step", "generator step", "check", "image", "pair", "gan step", "fold step"]
 """What time goes into: a step of a classifier, without and with classical augmentation; a step of the diffusion

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,35 +54,26 @@ def generator_files(number: int) -> tuple[str, str]:
 
 
 def _train_generator(context: Context, job: Job, report: Report) -> Result:
-    settings, number = context.protocol.generator, int(job.parameters["round"])
+    settings, training = context.protocol.generator, _training(context, job, report)
     run = fit_dcgan(
-        context.task.rares["train"].pixels,
+        training.images,
         preset=settings.preset,
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
-        seed=seed_for(context.seed, job.key),
+        seed=training.seed,
         device=device_of(context),
-        checkpoint=_checkpoint(context, number),
+        checkpoint=training.checkpoint,
         checkpoint_seconds=context.checkpoint_seconds,
-        progress=lambda epoch, facts: report(Step(job.key, epoch, settings.epochs, facts)),
+        progress=training.progress,
     )
-    return _trained_generator(context, number, run)
+    return _trained_generator(context, int(job.parameters["round"]), run)
 
 
 def _train_generators(context: Context, jobs: Sequence[Job], report: Report) -> Outcomes:
-    settings, images = context.protocol.generator, context.task.rares["train"].pixels
-    trainings = [
-        DcganTraining(
-            images,
-            seed_for(context.seed, job.key),
-            _checkpoint(context, int(job.parameters["round"])),
-            lambda epoch, facts, job=job: report(Step(job.key, epoch, settings.epochs, facts)),  # type: ignore[misc] # mypy cannot infer a lambda with a default
-        )
-        for job in jobs
-    ]
+    settings = context.protocol.generator
     runs = fit_dcgans(
-        trainings,
+        [_training(context, job, report) for job in jobs],
         preset=settings.preset,
         epochs=settings.epochs,
         batch=settings.batch,
@@ -102,8 +92,14 @@ def _train_generators(context: Context, jobs: Sequence[Job], report: Report) -> 
     ]
 
 
-def _checkpoint(context: Context, number: int) -> Path:
-    return context.folder.artifact(f"generator/round-{number}.checkpoint.safetensors")
+def _training(context: Context, job: Job, report: Report) -> DcganTraining:
+    number, epochs = int(job.parameters["round"]), context.protocol.generator.epochs
+    return DcganTraining(
+        context.task.rares["train"].pixels,
+        seed_for(context.seed, job.key),
+        context.folder.artifact(f"generator/round-{number}.checkpoint.safetensors"),
+        lambda epoch, facts: report(Step(job.key, epoch, epochs, facts)),
+    )
 
 
 def _trained_generator(context: Context, number: int, run: DcganRun) -> Result:

@@ -1,7 +1,6 @@
 """A study from its source to its records: the only place where stages, jobs and the run folder meet."""
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from typing import Any
 
 from healthgan.cluster.connection import connected
 from healthgan.cluster.driver import GpuNeeds, run_on_cluster
+from healthgan.devices import choose_device, cores
 from healthgan.errors import InputError
 from healthgan.executors import Job, Report, Together, Work, run_jobs
 from healthgan.facts import task_facts
@@ -147,8 +147,8 @@ def run(
     *,
     device: str,
     workers: int | None,
-    report: Report,
-    on_record: Callable[[Record], None],
+    report: Report = lambda _: None,
+    on_record: Callable[[Record], None] = lambda _: None,
     on_found: Callable[[Iterable[Record]], None] = lambda _: None,
     checkpoint_seconds: float = 60.0,
     cluster: str | None = None,
@@ -289,11 +289,6 @@ def default_folder(study: Study | SoundStudy) -> Path:
     return Path("runs") / "-".join(re.sub(r"[^\w.@-]+", "_", part).strip("._-") for part in parts)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _finished(folder: RunFolder, study: Study | SoundStudy) -> dict[str, Record]:
     """The finished jobs' records by key; the first record of a run tells what its task is."""
     finished = folder.finished()
@@ -301,22 +296,6 @@ def _finished(folder: RunFolder, study: Study | SoundStudy) -> dict[str, Record]
         folder.append(study.facts)
         finished = {"task": study.facts, **finished}
     return finished
-
-
-def choose_device(device: str) -> str:
-    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: there is no CUDA device.
-    """
-    if device == "cpu":
-        return device
-    import torch
-
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise InputError("There is no CUDA device that PyTorch can use here. Take --device cpu or auto.")
-    return "cuda" if available else "cpu"
 
 
 def _quoted(value: object) -> str:

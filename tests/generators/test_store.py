@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from safetensors.torch import save as to_bytes
 
 from healthgan.errors import InputError
-from healthgan.generate import sample_generator
 from healthgan.generators.dcgan import Generator
 from healthgan.generators.diffusion import Settings
 from healthgan.generators.presets import DcganGenerator, DcganSettings, DiffusionGenerator, new_generator
 from healthgan.generators.store import checksum, load_generator, save_generator
+from healthgan.sampling import sample_generator
 
 FACTS = {"class_names": ["normal", "rare"], "trained_on": {"source": "made up"}}
 

@@ -19,6 +19,7 @@ from healthgan.protocol import load_protocol, parse_protocol, to_toml
 from healthgan.protocol_sound import ARMS, Onward, Sound
 from healthgan.run import RunFolder
 from healthgan.scores import auroc
+from healthgan.sound import generators
 from healthgan.sound import jobs as sound_jobs
 from healthgan.sound import prepare as preparing
 from healthgan.sound.context import SoundContext, kept_by, pool_file
@@ -49,7 +50,7 @@ def small(**arms: tuple[str, ...]) -> Sound:
 @pytest.fixture(autouse=True)
 def tiny_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Settings(steps=8, batch=8, width=16, checks=2)
-    monkeypatch.setattr(sound_jobs, "DIFFUSION", {**presets.DIFFUSION, "edm-quick": tiny})
+    monkeypatch.setattr(generators, "DIFFUSION", {**presets.DIFFUSION, "edm-quick": tiny})
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from healthgan.classifiers.fit import Classifier
-from healthgan.errors import InputError
 from healthgan.fidelity.faithfulness import (
     JUDGE_STEPS,
     Faithfulness,
@@ -20,38 +19,8 @@ from healthgan.fidelity.faithfulness import (
 )
 from healthgan.fidelity.features import SPACES, FeatureSpace, Images
 from healthgan.fidelity.halves import MOST, AgainstReal, against_real
+from healthgan.fidelity.real_images import CLASSES, RealImages, check_enough
 from healthgan.fidelity.two_sample import STEPS, RealOrSynthetic, real_or_real, real_or_synthetic_balanced
-
-CLASSES = ("rare", "reference")
-
-LEAST = 14
-"""Images of a class, real or synthetic, below which nothing is measured."""
-
-
-@dataclass(frozen=True)
-class RealImages:
-    """Real images of two classes and whose they are.
-
-    Attributes:
-        rare: (N, H, W, C) uint8.
-        reference: (M, H, W, C) uint8.
-        rare_patients: (N,) codes; None where they are not known, and each image counts as of another patient.
-        reference_patients: (M,) likewise.
-    """
-
-    rare: Images
-    reference: Images
-    rare_patients: NDArray[np.int64] | None = None
-    reference_patients: NDArray[np.int64] | None = None
-
-    def of(self, name: str) -> tuple[Images, NDArray[np.int64]]:
-        """Images of ``rare`` or ``reference`` and whose they are, one of its own each where that is not known."""
-        images, patients = self.rare if name == "rare" else self.reference, self.known_patients(name)
-        return images, np.arange(len(images)) if patients is None else patients
-
-    def known_patients(self, name: str) -> NDArray[np.int64] | None:
-        """Whose the images of ``rare`` or ``reference`` are; None where that is not known."""
-        return self.rare_patients if name == "rare" else self.reference_patients
 
 
 @dataclass(frozen=True)
@@ -143,7 +112,7 @@ def fidelity_report(
             a class's training images.
     """
     synthetic = {"rare": rare} if reference is None else {"rare": rare, "reference": reference}
-    _check(training, heldout, synthetic)
+    check_enough(training, heldout, synthetic)
     seeds = [int(number >> 1) for number in np.random.SeedSequence(seed).generate_state(8, np.uint64)]
     work = _Work(training, heldout, synthetic, device, halves, classifiers, steps, floor, progress)
     progress("feature spaces")
@@ -295,22 +264,3 @@ def _learnt(work: _Work, seed: int) -> Learnt:
         synthetic_reference="reference" in work.synthetic,
         rng=rng,
     )
-
-
-def _check(training: RealImages, heldout: RealImages, synthetic: dict[str, Images]) -> None:
-    shape = training.rare.shape[1:]
-    for kind, least, sets in (
-        ("real training", LEAST, {name: training.of(name)[0] for name in CLASSES}),
-        ("held-out real", 2, {name: heldout.of(name)[0] for name in CLASSES}),
-        ("synthetic", LEAST, synthetic),
-    ):
-        for name, images in sets.items():
-            if len(images) < least:
-                raise InputError(
-                    f"{len(images)} {kind} images of the {name} class; {least} or more are needed to measure fidelity."
-                )
-            if images.shape[1:] != shape:
-                raise InputError(
-                    f"The {kind} images of the {name} class are {images.shape[1:]} (height, width, channels), the real "
-                    f"training images {shape}; all must be equal."
-                )

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,11 +14,9 @@ from healthgan.arms import Materials, make_training
 from healthgan.classifiers.train import train
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.files import write_text
-from healthgan.generators.fit_diffusions import DiffusionTraining, fit_diffusions
 from healthgan.generators.interface import check_generated
 from healthgan.generators.measure import measure_generator, times_told
-from healthgan.generators.presets import DIFFUSION, DiffusionGenerator
-from healthgan.generators.store import load_generator, save_generator
+from healthgan.generators.store import load_generator
 from healthgan.jobs import save_npz, seed_for
 from healthgan.likeness import Band, Judged, calibrate, judge
 from healthgan.nearest import heldout_likeness, nearest_reals
@@ -38,11 +35,9 @@ from healthgan.sound.context import (
     training_settings,
 )
 from healthgan.sound.fits import HELD_OUT, fit, fit_many
+from healthgan.sound.generators import RARE, REFERENCE, train_generator, train_generators
 from healthgan.sound.plan import ONWARD
 from healthgan.task import Members, Task
-
-REFERENCE, RARE = 0, 1
-"""Class numbers of the generators."""
 
 QUALITY_STEPS = 2000
 """Of each classifier that measures fidelity."""
@@ -58,100 +53,7 @@ def do_sound_job(context: SoundContext, job: Job, report: Report) -> Result:
 
 def do_many(context: SoundContext, jobs: list[Job], report: Report) -> list[Result | FloatingPointError]:
     """Do jobs of one kind, generators or classifiers, as one program; the records are those of ``do_sound_job``."""
-    return (fit_many if jobs[0].kind == "fit" else _generators)(context, jobs, report)
-
-
-def _generator(context: SoundContext, job: Job, report: Report) -> Result:
-    generator = _new_generator(context, job, report)
-    generator.fit(*_learnt_from(context, job))
-    return _trained_generator(context, job, generator)
-
-
-def _generators(context: SoundContext, jobs: list[Job], report: Report) -> list[Result | FloatingPointError]:
-    """All generators together; the time is shared equally among them."""
-    torch.set_num_threads(1)
-    started = time.monotonic()
-    made = [_new_generator(context, job, report) for job in jobs]
-    settings = made[0].settings
-    trainings = [
-        DiffusionTraining(
-            *_learnt_from(context, job),
-            one.seed,
-            one.checkpoint,
-            lambda done, facts, job=job: report(Step(job.key, done, settings.steps, facts)),  # type: ignore[misc] # mypy cannot infer a lambda with a default
-        )
-        for job, one in zip(jobs, made, strict=True)
-    ]
-    outcomes = fit_diffusions(
-        trainings,
-        settings=settings,
-        device=torch.device(context.device),
-        checkpoint_seconds=context.checkpoint_seconds,
-    )
-    seconds = (time.monotonic() - started) / len(jobs)
-    records: list[Result | FloatingPointError] = []
-    for job, one, outcome in zip(jobs, made, outcomes, strict=True):
-        if isinstance(outcome, FloatingPointError):
-            records.append(outcome)
-        else:
-            one.trained = outcome
-            records.append(_trained_generator(context, job, one) | {"time_seconds": seconds})
-    return records
-
-
-def _new_generator(context: SoundContext, job: Job, report: Report) -> DiffusionGenerator:
-    name = generator_file(str(job.parameters["cell"]), int(job.parameters["number"]))
-    return DiffusionGenerator(
-        DIFFUSION[context.protocol.generator.preset],
-        seed=seed_for(context.seed, job.key),
-        device=context.device,
-        checkpoint=context.folder.artifact(name.replace(".safetensors", ".checkpoint.safetensors")),
-        checkpoint_seconds=context.checkpoint_seconds,
-        progress=lambda done, total, facts: report(Step(job.key, done, total, facts)),
-    )
-
-
-def _learnt_from(
-    context: SoundContext, job: Job
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Images, class numbers and patients."""
-    reals = _reals(context, job)
-    return (
-        np.concatenate([members.pixels for members in reals]),
-        np.repeat(np.array([REFERENCE, RARE]), [len(members) for members in reals]),
-        np.concatenate([members.patient for members in reals]),
-    )
-
-
-def _reals(context: SoundContext, job: Job) -> list[Members]:
-    """Reference and rare training images of a job's cell."""
-    task = task_of(context, str(job.parameters["cell"]))
-    return [task.references["train"], task.rares["train"]]
-
-
-def _trained_generator(context: SoundContext, job: Job, generator: DiffusionGenerator) -> Result:
-    """The record of a trained generator, whose file is written."""
-    reals, number = _reals(context, job), int(job.parameters["number"])
-    name = generator_file(str(job.parameters["cell"]), number)
-    assert generator.trained is not None
-    save_generator(generator, {}, context.folder.artifact(name))
-    checks = [
-        {
-            key: None if isinstance(value, float) and np.isnan(value) else value
-            for key, value in asdict(check).items()
-        }
-        for check in generator.trained.checks
-    ]
-    return {
-        **_place(job),
-        "generator": number,
-        "images": {"rare": len(reals[1]), "reference": len(reals[0])},
-        "chosen": generator.trained.chosen,
-        "stopped": generator.trained.stopped or None,
-        "trained_in": generator.trained_in,
-        "checks": checks,
-        "artifacts": context.folder.hashes([name]),
-    }
+    return (fit_many if jobs[0].kind == "fit" else train_generators)(context, jobs, report)
 
 
 def _band(context: SoundContext, job: Job, report: Report) -> Result:
@@ -311,7 +213,7 @@ def _heldout(context: SoundContext, task: Task, cell: str) -> dict[str, NDArray[
 
 
 WORK: dict[str, Callable[[SoundContext, Job, Report], Result]] = {
-    "generator": _generator,
+    "generator": train_generator,
     "band": _band,
     "pool": _pool,
     "quality": _quality,
