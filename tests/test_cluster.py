@@ -26,7 +26,7 @@ from tiny import tiny_protocol
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra 'cluster'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'healthgan[cluster]'"),
 ]
 EPOCHS = 30
 """Of the generators, so that they are at work long enough to be killed."""
@@ -190,7 +190,6 @@ def test_a_study_loses_a_worker_and_then_a_node(
                     workers=2,
                     device="cpu",
                     checkpoint_seconds=0,
-                    on_record=lambda _: None,
                     report=report,
                     cluster=where,
                     notice=told.append,

@@ -19,14 +19,7 @@ def test_quick_accepts_at_least_a_hundred_images(tmp_path) -> None:
     prepared = studies.prepare(studies.Request("phantom", protocol.model_copy(update={"generator": part})))
     until_likeness = tuple(job for job in prepared.jobs if job.kind in ("generator", "likeness"))
     assert [job.key for job in until_likeness] == ["generator/0", "likeness"]
-    studies.run(
-        replace(prepared, jobs=until_likeness),
-        tmp_path / "run",
-        device="cpu",
-        workers=1,
-        report=lambda _: None,
-        on_record=lambda _: None,
-    )
+    studies.run(replace(prepared, jobs=until_likeness), tmp_path / "run", device="cpu", workers=1)
     likeness = {record["key"]: record for record in RunFolder(tmp_path / "run").records()}["likeness"]
     assert likeness["accepted"]["0.80"] >= 100
     assert likeness["accepted"]["0.80"] >= likeness["accepted"]["0.86"]

@@ -1,9 +1,6 @@
 """A whole small study: its records, its resumption, and what it refuses."""
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,36 +8,16 @@ import pytest
 
 from healthgan import studies
 from healthgan.errors import InputError
-from healthgan.protocol import load_protocol, to_toml
+from healthgan.protocol import load_protocol
 from healthgan.run import RunFolder, without_times
 from healthgan.ssim import best_match
+from killed_study import killed
 from tiny import tiny_protocol, write_blobs
-
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from healthgan import studies
-from healthgan.protocol import load_protocol
-
-source, protocol, out, event = sys.argv[1:5]
-
-def happened(what):
-    if what == event:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-if __name__ == "__main__":
-    prepared = studies.prepare(studies.Request(source, load_protocol(protocol)))
-    studies.run(prepared, Path(out), device="cpu", workers=2,
-              report=lambda step: happened(f"{step.key} at {step.done}"),
-              on_record=lambda record: happened(f"{record['key']} done"),
-              on_found=lambda records: [happened(f"{record['key']} found") for record in records],
-              checkpoint_seconds=0)
-"""
 
 
 def run(source: Path, out: Path, workers: int = 2, **changes: dict[str, object]) -> RunFolder:
     prepared = studies.prepare(studies.Request(str(source), tiny_protocol(**changes)))
-    studies.run(prepared, out, device="cpu", workers=workers, report=lambda _: None, on_record=lambda _: None)
+    studies.run(prepared, out, device="cpu", workers=workers)
     return RunFolder(out)
 
 
@@ -138,9 +115,7 @@ def test_another_seed_gives_another_study(blobs, finished, tmp_path) -> None:
     request = studies.Request(str(blobs), tiny_protocol(), seed=1)
     other = studies.prepare(request)
     with pytest.raises(InputError, match="other settings"):
-        studies.run(
-            other, finished.path, device="cpu", workers=1, report=lambda _: None, on_record=lambda _: None
-        )
+        studies.run(other, finished.path, device="cpu", workers=1)
     seeds = {
         studies.settings_toml(studies.prepare(studies.Request(str(blobs), tiny_protocol(), seed=s)))
         for s in (0, 1)
@@ -173,21 +148,14 @@ STAGES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_study_goes_on_to_the_same_result(stage, blobs, finished, tmp_path) -> None:
-    protocol, script, out = tmp_path / "tiny.toml", tmp_path / "driver.py", tmp_path / "run"
-    protocol.write_text(to_toml(tiny_protocol()))
-    script.write_text(DRIVER)
-    command = [sys.executable, script, blobs, protocol, out]
-    killed = subprocess.run([*command, STAGES[stage]], timeout=120)
-    assert killed.returncode == -signal.SIGKILL, "the study was not killed"
-    killed_with = {record["key"] for record in RunFolder(out).records()}
-    assert len(killed_with) < len(finished.records()), "nothing was left to do"
-    subprocess.run([*command, "never"], check=True, timeout=120)
-    folder = RunFolder(out)
+    folder = killed(tmp_path, blobs, tiny_protocol(), STAGES[stage], workers=2)
+    assert len(folder.records()) < len(finished.records()), "nothing was left to do"
+    run(blobs, folder.path)
     assert without_times(folder.records()) == without_times(finished.records())
     keys = [record["key"] for record in folder.records()]
     assert len(keys) == len(set(keys)), "a finished job ran twice"
-    assert not list(out.rglob("*.part"))
-    assert not list(out.rglob("*checkpoint*"))
+    assert not list(folder.path.rglob("*.part"))
+    assert not list(folder.path.rglob("*checkpoint*"))
 
 
 def test_dry_run_counts_at_the_official_size(tmp_path) -> None:
@@ -255,12 +223,5 @@ def test_cuda_is_refused_where_there_is_none(blobs, tmp_path) -> None:
     assert not torch.cuda.is_available(), "this test is for machines without a GPU"
     prepared = studies.prepare(studies.Request(str(blobs), tiny_protocol()))
     with pytest.raises(InputError, match="no CUDA device"):
-        studies.run(
-            prepared,
-            tmp_path / "run",
-            device="cuda",
-            workers=1,
-            report=lambda _: None,
-            on_record=lambda _: None,
-        )
+        studies.run(prepared, tmp_path / "run", device="cuda", workers=1)
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from tiny import tiny_protocol
 
 def run(source: Path, out: Path) -> RunFolder:
     prepared = studies.prepare(studies.Request(str(source), tiny_protocol()))
-    studies.run(prepared, out, device="cpu", workers=2, report=lambda _: None, on_record=lambda _: None)
+    studies.run(prepared, out, device="cpu", workers=2)
     return RunFolder(out)
 
 

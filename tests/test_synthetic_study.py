@@ -2,9 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,28 +22,11 @@ from healthgan.report.tables import sets_table, summary
 from healthgan.run import RunFolder, without_times
 from healthgan.sources.synthetic import SyntheticSet
 from healthgan.terminal import as_text
+from killed_study import killed
 from tiny import tiny_protocol, write_blobs
 
 MADE = 60
 PROTOCOL = tiny_protocol(likeness={"floors": (0.0, 0.999)}, classifier={"epochs": 1}, folds={"count": 2})
-
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from healthgan import studies
-from healthgan.protocol import load_protocol
-
-source, protocol, synthetic, out, event = sys.argv[1:]
-
-def happened(what):
-    if what == event:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-if __name__ == "__main__":
-    prepared = studies.prepare(studies.Request(source, load_protocol(protocol), synthetic=synthetic))
-    studies.run(prepared, Path(out), device="cpu", workers=1,
-              report=lambda step: happened(f"{step.key} at {step.done}"), on_record=lambda _: None)
-"""
 
 
 def wide(count: int, *, seed: int = 9, size: int = 16) -> np.ndarray:
@@ -76,7 +56,7 @@ def prepared(source: Path, synthetic: Path, **options: object) -> studies.Study:
 
 
 def run(study: studies.Study, out: Path, workers: int = 1) -> RunFolder:
-    studies.run(study, out, device="cpu", workers=workers, report=lambda _: None, on_record=lambda _: None)
+    studies.run(study, out, device="cpu", workers=workers)
     return RunFolder(out)
 
 
@@ -150,15 +130,10 @@ def test_two_workers_give_the_same(blobs, planted, finished, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_study_goes_on_to_the_same_result(blobs, planted, finished, tmp_path) -> None:
-    protocol, script, out = tmp_path / "tiny.toml", tmp_path / "driver.py", tmp_path / "run"
-    protocol.write_text(to_toml(PROTOCOL))
-    script.write_text(DRIVER)
-    command = [sys.executable, script, blobs, protocol, planted, out]
-    killed = subprocess.run([*command, "real-or-synthetic at 1"], timeout=600)
-    assert killed.returncode == -signal.SIGKILL, "the study was not killed"
-    assert {record["key"] for record in RunFolder(out).records()} == {"task", "likeness"}
-    run(prepared(blobs, planted), out)
-    assert without_times(RunFolder(out).records()) == without_times(finished.records())
+    folder = killed(tmp_path, blobs, PROTOCOL, "real-or-synthetic at 1", workers=1, synthetic=planted)
+    assert {record["key"] for record in folder.records()} == {"task", "likeness"}
+    run(prepared(blobs, planted), folder.path)
+    assert without_times(folder.records()) == without_times(finished.records())
 
 
 def test_other_images_are_another_study(blobs, finished, tmp_path) -> None:
