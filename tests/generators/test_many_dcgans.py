@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cut_short import cut_short, furthest
 
 from healthgan.generators import fit_dcgan as single
 from healthgan.generators import fit_dcgans as many
@@ -12,7 +13,6 @@ from healthgan.generators.dcgan import LAYERS, Layers, Squeeze, Up
 from healthgan.generators.fit_dcgan import fit_dcgan
 from healthgan.generators.fit_dcgans import DcganTraining, fit_dcgans
 from healthgan.keras_semantics import Adam
-from healthgan.stopping import Stopped
 
 CPU = torch.device("cpu")
 FLOAT64 = 1e-9
@@ -77,8 +77,7 @@ def float64(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def agree(found, expected):
     for one, other in zip(found, expected, strict=True):
-        ours, theirs = one.generator.state_dict(), other.generator.state_dict()
-        assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < FLOAT64
+        assert furthest(one.generator, other.generator) < FLOAT64
         assert np.array_equal(one.noise, other.noise)
         assert np.array_equal(one.history, other.history)
         np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)  # float32, as they are kept
@@ -122,25 +121,15 @@ def test_stopped_it_goes_on_to_the_same_result_together_or_alone(float64, tmp_pa
 
     monkeypatch.setattr(many.GanFeed, "__init__", of_two)
     whole = alone(trainings(tmp_path / "whole"))
-
-    def cut(folder):
-        some, blocks = trainings(folder), iter(range(1, 100))
-        with pytest.raises(Stopped):
-            together(some, stop=lambda: next(blocks) == at)
-        assert len(list(folder.iterdir())) == 3
-        return some
-
-    agree(together(cut(tmp_path / "a")), whole)
-    agree(alone(cut(tmp_path / "b")), whole)
+    for folder, goes_on in (("a", together), ("b", alone)):
+        agree(goes_on(cut_short(together, trainings(tmp_path / folder), at)), whole)
 
 
 def test_trainings_that_are_not_as_far_go_on_apart(float64, tmp_path):
     """One was begun alone and stopped in the middle of its second epoch, one after the last step of its first."""
     whole, some = alone(trainings(tmp_path / "whole")), trainings(tmp_path / "cut")
     for one, at in zip(some, (4, 3), strict=False):
-        steps = iter(range(1, at + 1))
-        with pytest.raises(Stopped):
-            alone([one], stop=lambda steps=steps, at=at: next(steps) == at)
+        cut_short(alone, [one], at)
     agree(together(some), whole)
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from cut_short import cut_short, furthest
 
 from healthgan.generators import diffusion_program, diffusion_state, fit_diffusion
 from healthgan.generators import fit_diffusions as many
 from healthgan.generators.diffusion import Settings
 from healthgan.generators.fit_diffusion import fit_diffusion as fit_one
 from healthgan.generators.fit_diffusions import DiffusionTraining, fit_diffusions
-from healthgan.stopping import Stopped
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(steps=6, batch=4, width=4, checks=2, heldout=3, bfloat16=False)
@@ -63,8 +63,7 @@ def alone(some, settings=SETTINGS, **changes):
 
 def agree(found, expected):
     for one, other in zip(found, expected, strict=True):
-        ours, theirs = one.network.state_dict(), other.network.state_dict()
-        assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < FLOAT64
+        assert furthest(one.network, other.network) < FLOAT64
         assert (one.chosen, one.stopped, one.mean, one.spread) == (
             other.chosen, other.stopped, other.mean, other.spread,
         )  # fmt: skip
@@ -107,23 +106,13 @@ def test_stopped_it_goes_on_to_the_same_result_together_or_alone(float64, tmp_pa
     """After blocks of two steps, one, two and one: checks are due after three and six."""
     monkeypatch.setattr(diffusion_program, "_SPAN", 2)
     whole = alone(trainings(tmp_path / "whole"))
-
-    def cut(folder):
-        some, blocks = trainings(folder), iter(range(1, 100))
-        with pytest.raises(Stopped):
-            together(some, stop=lambda: next(blocks) == at)
-        assert len(list(folder.iterdir())) == 2
-        return some
-
-    agree(together(cut(tmp_path / "a")), whole)
-    agree(alone(cut(tmp_path / "b")), whole)
+    for folder, goes_on in (("a", together), ("b", alone)):
+        agree(goes_on(cut_short(together, trainings(tmp_path / folder), at)), whole)
 
 
 def test_trainings_that_are_not_as_far_go_on_apart(float64, tmp_path):
     whole, some = alone(trainings(tmp_path / "whole")), trainings(tmp_path / "cut")
-    steps = iter(range(1, 100))
-    with pytest.raises(Stopped):
-        alone(some[:1], stop=lambda: next(steps) == 4)
+    cut_short(alone, some[:1], 4)
     agree(together(some), whole)
 
 
