@@ -11,8 +11,8 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from suite_plots import figures  # noqa: E402
-from suite_rows import Row, rows, spread, table  # noqa: E402
+from suite_plots import figures  # noqa: E402 # found from here on
+from suite_rows import Row, rows, spread, table  # noqa: E402 # likewise
 
 GROWN = {"exponent": 1.02, "standard_error": 0.01, "n": 4}
 PARTS = {

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from healthgan.cli_data import app
 from healthgan.errors import InputError
 from healthgan.sources import medmnist
 from healthgan.terminal import shown
+from real_data import needs_data
 
 
 def run(*arguments):
@@ -188,12 +187,7 @@ def test_show_does_without_torch(path):
     subprocess.run([sys.executable, "-c", code, "show", str(path)], capture_output=True, check=True)
 
 
-REAL = os.environ.get("HEALTHGAN_DATA", "")
-
-
-@pytest.mark.skipif(
-    not (Path(REAL) / "pneumoniamnist.npz").is_file() or not REAL, reason="real data not at hand"
-)
+@needs_data("pneumoniamnist.npz")
 def test_real_pneumoniamnist_and_the_eight_images_in_two_splits():
     facts = json.loads(run("show", "pneumoniamnist", "--json").stdout)
     assert [facts["splits"][s]["classes"] for s in ("train", "val", "test")] == [

@@ -53,7 +53,7 @@ def test_several_classifiers() -> None:
     assert not found.of_patients_only
     assert found.verdict is Verdict.HELPS
     with pytest.raises(FrozenInstanceError):
-        found.low = 0.0  # type: ignore[misc]
+        found.low = 0.0
 
 
 def test_swapping_negates() -> None:

@@ -228,7 +228,8 @@ def test_half_written_files_are_removed(tmp_path) -> None:
 @pytest.mark.parametrize("error", [None, InputError("x"), KeyboardInterrupt()])
 def test_what_a_killed_worker_left_half_written_is_removed_at_the_end(tmp_path, error) -> None:
     part = tmp_path / "run" / "artifacts" / ".one.npz.123.part"
-    with suppress(InputError, KeyboardInterrupt), open_run(tmp_path / "run", SETTINGS, {}) as folder:
+    ends = suppress(InputError, KeyboardInterrupt)  # the test's own
+    with ends, open_run(tmp_path / "run", SETTINGS, {}) as folder:
         folder.artifact("x").mkdir(parents=True)
         part.write_text("half")
         if error is not None:

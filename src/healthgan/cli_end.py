@@ -108,7 +108,7 @@ def faults_in(folder: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever nothing else foresees, to be told with its traceback
         if _is_the_machines(error) or not folder.is_dir():
             raise
         import traceback
@@ -160,7 +160,7 @@ def _other(error: Exception) -> int:
     return _say(f"Error: {_in_short(error)} The details are above.", OUR_FAULT)
 
 
-def _of_typer(error: Any) -> str:  # noqa: ANN401
+def _of_typer(error: Any) -> str:  # noqa: ANN401 # Typer's own copy of Click has no public name
     """Typer's message as a sentence, with the value that it does not name."""
     message = str(error.format_message()).strip().replace("Value error, ", "")
     message = message.replace(", unable to parse string as an integer", "")
@@ -260,6 +260,6 @@ def _end_in_time(stops: "queue.SimpleQueue[bool]", ending: _Ending) -> None:
     if processes is not None:  # what workers shared is freed: of what is left behind Python would warn
         processes._run_finalizers()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
             stream.flush()
     os._exit(INTERRUPTED)

@@ -176,7 +176,7 @@ def _export_npz(path: Path, made: SyntheticSet, card: Mapping[str, Any]) -> None
     write_atomically(path, lambda part: _write_npz(part, made, card))
     try:
         write_text(text, card_text(card, f"'card' in {path.name}"))
-    except BaseException:
+    except BaseException:  # a full disk, an impatient user
         path.unlink()  # so that the same command can be repeated
         raise
 

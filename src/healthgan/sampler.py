@@ -24,7 +24,7 @@ REJECTED = tuple(verdict for verdict in Verdict if verdict != Verdict.ACCEPTED)
 _LEAST_ASKED = 32  # candidates at a time at least, so that few wanted images don't take many calls
 
 
-class GANSampler(BaseOverSampler):  # type: ignore[misc]
+class GANSampler(BaseOverSampler):  # type: ignore[misc] # imbalanced-learn has no types
     """Over-sample image classes with synthetic images.
 
     The generator learns from all images and labels that are given. Candidates are then made of each class that
@@ -70,7 +70,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         *,
         sampling_strategy: float | str | Mapping[Any, int] | Callable[..., Any] = "auto",
         generator: str | ImageGenerator = DEFAULT,
-        filter: str | float = "band",  # noqa: A002
+        filter: str | float = "band",  # noqa: A002 # what it does, as users call it
         random_state: int | np.random.RandomState | None = None,
         device: str = "auto",
         verbose: int = 0,
@@ -84,7 +84,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         self.verbose = verbose
         self.max_tries = max_tries
 
-    def fit_resample(self, X: ArrayLike, y: ArrayLike, *, patients: ArrayLike | None = None) -> Any:  # noqa: ANN401
+    def fit_resample(self, X: ArrayLike, y: ArrayLike, *, patients: ArrayLike | None = None) -> Any:  # noqa: ANN401 # of the types that were given
         """Learn from the images and give them back with synthetic ones after them.
 
         Args:
@@ -103,7 +103,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         """
         return super().fit_resample(X, y, patients=patients)
 
-    def _check_X_y(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.uint8], Labels, bool]:  # noqa: N802
+    def _check_X_y(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.uint8], Labels, bool]:  # noqa: N802 # imbalanced-learn's name
         """The images, the (N,) labels, and whether those were one column a class."""
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
         labels = column_or_1d(y)
@@ -220,7 +220,7 @@ class GANSampler(BaseOverSampler):  # type: ignore[misc]
         made.progress = None  # it belongs to this call; without it the fitted generator can be pickled
         return made
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 # scikit-learn has no types
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True

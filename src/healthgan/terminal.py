@@ -22,7 +22,7 @@ def print_json(facts: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(_for_json(facts), indent=2, allow_nan=False) + "\n")
 
 
-def _for_json(value: Any) -> Any:  # noqa: ANN401
+def _for_json(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _for_json(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

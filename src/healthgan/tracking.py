@@ -49,7 +49,7 @@ def tracking(log: Path | None, run: Path | None = None) -> "Iterator[Tracker | N
         yield None
         return
     try:
-        import torch.utils.tensorboard  # noqa: F401 # before hours are spent
+        import torch.utils.tensorboard  # noqa: F401 # to miss it before hours are spent
     except ImportError:
         raise InputError(
             "TensorBoard is not installed. Run pip install 'healthgan[track]', or leave tracking out."

@@ -72,9 +72,9 @@ def test_gradients_are_pytorchs(channels: int, outputs: int, height: int, width:
     layer, x = convolution(channels, outputs, 3), images(4, channels, height, width, 4)
     x.requires_grad_(asked)
     found = pooled(layer, x)
-    slope = images(*found.shape, seed=5)  # type: ignore[misc]
+    slope = images(*found.shape, seed=5)
     wanted = [layer.weight, layer.bias] + ([x] if asked else [])
-    gradients = torch.autograd.grad(found, wanted, slope)  # type: ignore[arg-type]
+    gradients = torch.autograd.grad(found, wanted, slope)
     exact, sizes = (exactly(layer, x, slope, absolute) for absolute in (False, True))
     terms = max(found[:, 0].numel(), 9 * outputs)
     for gradient, right, size in zip(gradients, exact, sizes, strict=False):

@@ -61,7 +61,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The batches that a network 'recording:Recording' has seen."""
     (tmp_path / "recording.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    import recording  # type: ignore[import-not-found]
+    import recording
 
     recording.batches.clear()
     return recording.batches

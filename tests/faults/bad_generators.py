@@ -33,7 +33,7 @@ def good() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         path = Path(place) / NAME
         save_generator(made, {"class_names": ["normal", "rare"], "trained_on": {"source": "made up"}}, path)
         with safe_open(path, "np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # it is no dict
             return json.loads(file.metadata()["healthgan"]), tensors
 
 

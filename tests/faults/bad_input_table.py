@@ -43,7 +43,7 @@ def warm_up() -> None:
         ):
             outcome = run_command(command, folder, room=2**40)
             assert outcome.code == 0, outcome
-    import pydicom.pixels.processing  # noqa: F401
+    import pydicom.pixels.processing  # noqa: F401 # loaded, like all above, before memory is counted
     from bad_generators import good
 
     good()

@@ -267,6 +267,7 @@ def test_bad_input_is_refused(images, labels, patients, message) -> None:
         fit_diffusion(images, np.array(labels), people, settings=TINY, seed=0, device=CPU)
 
 
+# PyTorch warns that what is copied onto 'meta' is lost.
 @pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter:UserWarning")
 def test_a_state_goes_back_to_its_device_but_for_adams_step_counts(tmp_path) -> None:
     """Adam reads them on the CPU; on a GPU it would wait for each. The device 'meta' stands in for one."""

@@ -43,7 +43,7 @@ def test_more_than_memory_should_hold(path, monkeypatch):
 def test_a_file_that_may_not_be_read(path):
     path.chmod(0)
     if os.access(path, os.R_OK):
-        pytest.skip("root may read everything")
+        pytest.skip("needs a user who may not read every file; root may")
     with pytest.raises(InputError, match="cannot be read: Permission denied"):
         load(str(path))
 

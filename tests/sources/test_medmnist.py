@@ -3,7 +3,6 @@
 import hashlib
 import http.server
 import io
-import os
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ import pytest
 from healthgan.errors import InputError
 from healthgan.sources import load, medmnist
 from healthgan.sources.medmnist import File
+from real_data import needs_data
 
 
 def official_layout():
@@ -230,12 +230,7 @@ def test_the_noise_of_pooch_is_back_afterwards(folder, monkeypatch):
     assert pooch.get_logger().level == before
 
 
-REAL = os.environ.get("HEALTHGAN_DATA", "")
-
-
-@pytest.mark.skipif(
-    not (Path(REAL) / "pneumoniamnist.npz").is_file() or not REAL, reason="real data not at hand"
-)
+@needs_data("pneumoniamnist.npz")
 def test_real_pneumoniamnist():
     found = load("pneumoniamnist")
     counts = {split: np.bincount(found[split].labels).tolist() for split in found}

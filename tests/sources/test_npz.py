@@ -1,8 +1,6 @@
 """Files in MedMNIST's layout: every form that is allowed. What isn't is in test_bad_input.py."""
 
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from healthgan.images import SPLITS
 from healthgan.sources import load
 from healthgan.sources.npz import codes
+from real_data import FOLDER, needs_data
 
 
 def pixels(count, *shape, seed=0):
@@ -137,14 +136,9 @@ def test_codes_tell_the_same_apart_and_count_from_zero_by_first_appearance(ident
     assert first_seen == list(range(len(first_seen)))
 
 
-REAL = os.environ.get("HEALTHGAN_DATA", "")
-
-
-@pytest.mark.skipif(
-    not (Path(REAL) / "nihchest_28.npz").is_file() or not REAL, reason="real data not at hand"
-)
+@needs_data("nihchest_28.npz")
 def test_real_multi_label_file():
-    found = load(str(Path(REAL) / "nihchest_28.npz"))
+    found = load(str(FOLDER / "nihchest_28.npz"))
     counts = {
         s: (len(found[s]), int(found[s].members("cardiomegaly").sum()), int(found[s].members("normal").sum()))
         for s in found

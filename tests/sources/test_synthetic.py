@@ -169,5 +169,5 @@ def test_damage_ends_in_images_or_in_one_message(tmp_path, name, data):
     for place, value in data.draw(st.lists(places, max_size=6)):
         body[place] = value
     (tmp_path / name).write_bytes(bytes(body[: data.draw(st.integers(0, len(body)) | st.just(len(body)))]))
-    with suppress(InputError):
+    with suppress(InputError):  # the one message
         load_synthetic(tmp_path / name if name.endswith(".npz") else tmp_path)

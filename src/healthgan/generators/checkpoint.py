@@ -30,7 +30,7 @@ def read_checkpoint(path: Path, take_over: Callable[[dict[str, Tensor]], None]) 
     """
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # it is no dict
             written = (file.metadata() or {}).get("sha256")
         damage = "" if written == _checksum(tensors) else _differs(written)
     except SafetensorError as error:

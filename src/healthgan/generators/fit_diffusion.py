@@ -215,7 +215,7 @@ def _take_step(state: State) -> None:
     with torch.autocast(device.type, kind, enabled=kind != torch.float32):
         loss = edm.loss(state.network, clean, noise, sigma, label, state.spread).mean()
     state.adam.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call] # PyTorch's own
+    loss.backward()  # type: ignore[no-untyped-call] # PyTorch has no type for it
     state.adam.step()
     state.step += 1
     state.sum = state.sum + loss.detach()

@@ -1,6 +1,6 @@
 """What a generator is: any object with ``fit`` and ``sample``, ours or the user's; what of it can be checked."""
 
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def check_generator(generator: object) -> ImageGenerator:
     return generator
 
 
-def check_generated(images: Any, *, n: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa: ANN401
+def check_generated(images: object, *, n: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """What ``sample`` returned, if it is what was asked for.
 
     Args:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,6 +25,8 @@ _MOST_FACTS = 1 << 20  # bytes of metadata
 _DEEPEST = 32  # tables and lists inside one another
 _GIVE = "Give a .safetensors file that 'healthgan train' wrote."
 _COPY = "Copy it again from where it was whole, or train it again."
+
+Kind = TypeVar("Kind", Settings, DcganSettings)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def load_generator(path: Path, device: str = "cpu") -> Stored:
             _check_facts(path, described["facts"])
             network, generator = _build(path, described["build"])
             _check_tensors(path, network, file)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # it is no dict
     except FileNotFoundError:
         raise InputError(
             f"There is no file '{path}'. Make one with 'healthgan train SOURCE --out {path}'."
@@ -180,7 +182,7 @@ def _is_flat(value: object, deepest: int) -> bool:
     return deepest >= 0 and all(_is_flat(part, deepest - 1) for part in inner)
 
 
-def _checked(settings: type[Settings] | type[DcganSettings], given: Any) -> Any:  # noqa: ANN401
+def _checked(settings: type[Kind], given: Mapping[str, Any]) -> Kind:
     """The settings, each of the type of its default and none negative."""
     found = settings(**given)
     for field in fields(settings):
@@ -193,7 +195,9 @@ def _checked(settings: type[Settings] | type[DcganSettings], given: Any) -> Any:
     return found
 
 
-def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator | DcganGenerator]:  # noqa: ANN401
+def _build(
+    path: Path, build: Mapping[str, Any]
+) -> tuple[torch.nn.Module, DiffusionGenerator | DcganGenerator]:
     """The network and the generator around it, with values still to be filled in."""
     try:
         if build["kind"] not in ("diffusion", "dcgan-2023"):
@@ -202,7 +206,7 @@ def _build(path: Path, build: Any) -> tuple[torch.nn.Module, DiffusionGenerator 
             published = DcganGenerator(_checked(DcganSettings, build["settings"]), checkpoint=path)
             published.trained = Generator("dcgan-2023", 28, 1)
             return published.trained, published
-        settings: Settings = _checked(Settings, build["settings"])
+        settings = _checked(Settings, build["settings"])
         size = (int(build["size"][0]), int(build["size"][1]))
         channels, classes = int(build["channels"]), int(build["classes"])
         possible = (
@@ -256,10 +260,10 @@ def _check_size(path: Path, size: tuple[int, int], channels: int, width: int) ->
         )
 
 
-def _check_tensors(path: Path, network: torch.nn.Module, file: Any) -> None:  # noqa: ANN401
+def _check_tensors(path: Path, network: torch.nn.Module, file: Any) -> None:  # noqa: ANN401 # safetensors has no types
     """Names, shapes and types, before a tensor is read."""
     expected = {name: (list(value.shape), value.dtype) for name, value in network.state_dict().items()}
-    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 # it is no dict
     differing = sorted(expected.keys() ^ found.keys())
     types = {torch.float32: "F32", torch.int64: "I64"}
     differing += [
