@@ -17,7 +17,7 @@ from healthgan.classifiers import fold_program
 from healthgan.classifiers.fit import Recipe
 from healthgan.classifiers.folds import Examples, FoldTraining, run_many_folds
 from healthgan.generators import fit_dcgans as many
-from healthgan.generators import gan_program
+from healthgan.generators import gan_feed
 from healthgan.generators.diffusion import Settings
 from healthgan.generators.fit_dcgans import DcganTraining, fit_dcgans
 from healthgan.generators.fit_diffusions import DiffusionTraining, fit_diffusions
@@ -209,11 +209,11 @@ def _float64_gans() -> Iterator[None]:
             noise=state.noise.double(),
         )
 
-    many.start, gan_program.keras_rates = doubled, _rounded_rates
+    many.start, gan_feed.keras_rates = doubled, _rounded_rates
     try:
         yield
     finally:
-        many.start, gan_program.keras_rates = start, keras_rates
+        many.start, gan_feed.keras_rates = start, keras_rates
 
 
 def _rounded_rates(*given: Any) -> torch.Tensor:  # noqa: ANN401 # as ``keras_rates``

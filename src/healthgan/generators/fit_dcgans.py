@@ -17,7 +17,8 @@ from healthgan.generators.checkpoint import read_checkpoint
 from healthgan.generators.dcgan import LAYERS, Preset
 from healthgan.generators.dcgan_state import State, restore, save, start
 from healthgan.generators.fit_dcgan import DcganRun, Progress, diverged, ended
-from healthgan.generators.gan_program import GanFeed, GanProgram, Mark, Settings
+from healthgan.generators.gan_feed import GanFeed, Mark, Settings
+from healthgan.generators.gan_program import GanProgram
 from healthgan.stopping import Stopped
 
 CPU = torch.device("cpu")
