@@ -128,7 +128,7 @@ def _run_jobs(
                 finished |= {job.key for job in running.pop(future)}
                 yield from whole(results)
             _kill_silent(set(multiprocessing.active_children()) - others, signs, silent)
-    except BaseException:
+    except BaseException:  # Ctrl-C and a reader that goes away too: no worker outlives this
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
             worker.kill()  # one that dies while it reports keeps the lock: nothing waits for that from here on

@@ -184,7 +184,7 @@ def open_run(path: Path, settings: str, manifest: dict[str, Any]) -> Iterator[Ru
             try:
                 yield folder
             finally:  # what a killed worker left half written
-                with suppress(OSError, InputError):
+                with suppress(OSError, InputError):  # not ours any more, or not writable: parts may stay
                     folder.check_held()
                     remove_parts(path)
 

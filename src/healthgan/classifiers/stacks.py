@@ -79,7 +79,7 @@ class Stack:
         both = _Both(self._pattern)
 
         def apply(parameters: dict[str, Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.func.functional_call(both, parameters, (images,))  # type: ignore[no-any-return]
+            return torch.func.functional_call(both, parameters, (images,))  # type: ignore[no-any-return] # what the module gives is not known to it
 
         features, logits = torch.vmap(apply)(named, x.permute(0, 1, 4, 2, 3))
         return features, logits
@@ -177,18 +177,18 @@ class _Convolution(torch.autograd.Function):
         patches = runs.reshape(E, B * (H - 2) * (W - 2), 9 * C)
         weight = weight.view(E, -1, 9 * C)
         ctx.save_for_backward(patches, weight)
-        ctx.inputs = x.shape  # type: ignore[attr-defined]
+        ctx.inputs = x.shape  # type: ignore[attr-defined] # PyTorch's contexts are not typed
         return torch.baddbmm(bias[:, None], patches, weight.mT).view(E, B, H - 2, W - 2, -1)
 
     @staticmethod
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
     ) -> tuple[Tensor | None, Tensor, Tensor]:
-        patches, weight = ctx.saved_tensors  # type: ignore[attr-defined]
-        E, B, H, W, C = ctx.inputs  # type: ignore[attr-defined]
+        patches, weight = ctx.saved_tensors  # type: ignore[attr-defined] # PyTorch's contexts are not typed
+        E, B, H, W, C = ctx.inputs  # type: ignore[attr-defined] # as above
         gradient = gradients[0].reshape(E, B * (H - 2) * (W - 2), -1)
         to_x = None
-        if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
+        if ctx.needs_input_grad[0]:  # type: ignore[attr-defined] # as above
             parts = torch.bmm(gradient, weight).view(E * B, (H - 2) * (W - 2), 9, C)
             summed = F.fold(parts.permute(0, 3, 2, 1).flatten(1, 2), (H, W), 3)  # (E·B, C, H, W)
             to_x = torch.unflatten(summed.permute(0, 2, 3, 1), 0, (E, B))

@@ -239,6 +239,7 @@ def _process(token: str, given: list[Any]) -> Given:
 
     found: Given = ray.get(given[0])
     _check_versions(found.versions)
+    # Images lie in the object store, where they can only be read; PyTorch warns of it, and nothing here writes to them.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     keep_freed_memory()
     context = replace(found.context, folder=NodeFolder(new_name(PREFIX)))

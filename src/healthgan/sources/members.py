@@ -182,7 +182,7 @@ def _described(path: Path, key: str, archive: zipfile.ZipFile, info: zipfile.Zip
 
 def _read(archive: zipfile.ZipFile, member: Member) -> NDArray[Any]:
     with archive.open(member.info) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # as above
         try:
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         except ValueError as error:
