@@ -18,8 +18,12 @@ if (
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
+from hypothesis import settings
 
 from tiny import Ended, write_blobs
+
+settings.register_profile("a busy machine is no failure", deadline=None)
+settings.load_profile("a busy machine is no failure")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

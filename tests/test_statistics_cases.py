@@ -27,7 +27,7 @@ def kernel(labels: np.ndarray, row: np.ndarray) -> np.ndarray:
 
 
 @given(st.integers(0, 10_000), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_placements_are_the_means_of_the_kernel(seed, ties) -> None:
     labels, scores, _ = made_up(3, seed, ties=ties)
     positive, negative = placements(labels, scores)
@@ -74,7 +74,7 @@ def obuchowski(labels: np.ndarray, one: np.ndarray, other: np.ndarray, patients:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_several_images_a_patient_give_obuchowskis(seed) -> None:
     labels, scores, patients = made_up(3, seed)
     influence = auc_influence(labels, scores, patients)
@@ -102,7 +102,7 @@ def test_the_bootstrap_over_patients_agrees() -> None:
 
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_names_and_order_of_patients_do_not_matter(seed, random) -> None:
     labels, scores, patients = made_up(2, seed)
     names = list(range(1000, 1030))
@@ -116,7 +116,7 @@ def test_names_and_order_of_patients_do_not_matter(seed, random) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_scores_alone_matters(seed) -> None:
     labels, scores, patients = made_up(2, seed)
     one = auc_influence(labels, scores, patients)
@@ -127,7 +127,7 @@ def test_order_of_scores_alone_matters(seed) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_calling_the_other_class_rare_and_turning_the_scores_changes_nothing(seed) -> None:
     labels, scores, patients = made_up(3, seed)
     one = case_covariance(auc_influence(labels, scores, patients)).total

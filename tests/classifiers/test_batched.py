@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.torch import save_file
@@ -380,7 +380,6 @@ def test_pools_are_kept_once():
     assert worst(first, second) < FLOAT32
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(0, 8), st.just(1), st.integers(1, 9), st.just(1)), elements=st.integers(0, 1)), st.integers(1, 8))  # fmt: skip
 def test_an_image_is_found_where_its_equal_lies(images, cut):
     pictures = Pictures(images.shape[1:])
