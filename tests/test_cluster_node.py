@@ -51,6 +51,10 @@ def test_only_checkpoints_that_are_new_are_told(tmp_path: Path) -> None:
         assert folder.checkpoints({}) == {}, "the driver's own is not sent back"
         put_bytes(folder.artifact(new), np.frombuffer(b"state", np.uint8))
         put_bytes(folder.artifact("generator/c.safetensors"), HERE)
+        half = folder.artifact("generator/.b.checkpoint.safetensors.0.part")
+        half.mkdir()  # as it lies while tensors are written
+        (half / "whole").touch()
+        folder.artifact("generator/.b.checkpoint.safetensors.1.part").touch()
         found = folder.checkpoints({})
         assert {name: content.tobytes() for name, (_, content) in found.items()} == {new: b"state"}
         seen = {name: when for name, (when, _) in found.items()}

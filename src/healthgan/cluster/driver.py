@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from healthgan.cluster.node import (
-    CHECKPOINTS,
     Alive,
     Ended,
     Given,
     HasFolder,
     Kept,
+    checkpoints_in,
     do_on_node,
     get_bytes,
     put_bytes,
@@ -256,4 +256,4 @@ class _Driver:
 
 def _checkpoints(folder: RunFolder) -> Iterator[str]:
     root = folder.artifact("")
-    return (path.relative_to(root).as_posix() for path in root.rglob(CHECKPOINTS))
+    return (path.relative_to(root).as_posix() for path in checkpoints_in(root))

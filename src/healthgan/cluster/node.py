@@ -1,5 +1,6 @@
 """What runs on a node of a cluster: jobs in a private folder there, whose files travel as bytes."""
 
+import os
 import platform
 import threading
 import time
@@ -25,8 +26,6 @@ Bytes = NDArray[np.uint8]
 
 SPEAK_SECONDS = 0.5
 """At most so often a running job tells how far it is."""
-CHECKPOINTS = "*.checkpoint.*"
-"""Files of the run folder that no record names: what an unfinished job goes on from."""
 PREFIX = "healthgan-node-"
 """Of the folders in which jobs read and write on a node."""
 
@@ -111,7 +110,7 @@ class NodeFolder(RunFolder):
     def checkpoints(self, since: Mapping[str, int]) -> dict[str, tuple[int, Bytes]]:
         """The checkpoints that were written here, and are not as old as was said: their times in ns and their bytes."""
         root, found = self.path / "artifacts", {}
-        for path in root.rglob(CHECKPOINTS):
+        for path in checkpoints_in(root):
             name = path.relative_to(root).as_posix()
             with suppress(FileNotFoundError):  # the training has just ended
                 when = path.stat().st_mtime_ns
@@ -139,6 +138,18 @@ class NodeFolder(RunFolder):
             put_bytes(path, self.offered[name]())
             self.fetched[name] = path.stat().st_mtime_ns
         return path
+
+
+def checkpoints_in(root: Path) -> Iterator[Path]:
+    """What unfinished jobs go on from, and no record names: all whole checkpoints below a folder in which others write.
+
+    What is half written is hidden there, and may go at any moment.
+    """
+    for folder, folders, files in os.walk(root):  # passes over a folder that has gone
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (
+            Path(folder, name) for name in files if ".checkpoint." in name and not name.startswith(".")
+        )
 
 
 def get_bytes(path: Path) -> Bytes:
