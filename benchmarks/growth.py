@@ -77,6 +77,7 @@ def opened(count: int, folder: Path) -> Callable[[], object]:
 def classify(context: NDArray[np.uint8], job: Job, report: Callable[[Step], None]) -> dict[str, Any]:
     """A job of the study of workers: one classifier."""
     del report
+    torch.set_num_threads(1)  # as a study's workers do
     targets = (np.arange(len(context)) < RARE).astype(np.float32)[:, np.newaxis]
     parts = (Part(BATCH // 2, np.arange(RARE)), Part(BATCH // 2, np.arange(RARE, len(context))))
     train(Recipe((Phase(600, parts, targets),), "cnn-2023", job.parameters["seed"]), context, CPU)
