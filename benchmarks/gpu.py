@@ -7,7 +7,7 @@ First each kind of training and the likeness search are held against the CPU; wh
 exit code is 1. Then: what the device can do at all (matrix products, a copy); 270 classifiers together and a sample of
 them one after the other; likeness of 12,000 × 1,950; the whole published protocol at ChestMNIST's size, which says how
 far it came where the limit ends it; and several generators together. TF32 is as PyTorch has it unless said otherwise: on
-in convolutions, off in matrix products. The JSON is written anew as each part ends.
+in convolutions, off in matrix products but for likeness, where it is exact. The JSON is written anew as each part ends.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Dropout masks as PyTorch draws them on a CPU, the same bits several times as fast.
 
 PyTorch takes two numbers from a Mersenne Twister for each value of a mask, one after the other. What is drawn here comes from
-the same generator, in the same order, and leaves it where PyTorch does; whether that holds for the PyTorch that is installed
-is tried once, at the first use, and where it does not PyTorch draws.
+the same generator, in the same order, and leaves it where PyTorch does. Whether that holds for the PyTorch that is installed is
+tried once, at the first use; where it does not, PyTorch draws row by row: as good masks, but not those of a training alone.
 
 Matsumoto and Nishimura, ACM Transactions on Modeling and Computer Simulation 8 (1998), MT19937.
 """

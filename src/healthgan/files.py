@@ -106,7 +106,11 @@ def _locked(folder: Path, *, alone: bool) -> Iterator[bool]:
         return
     import fcntl
 
-    opened = os.open(folder, os.O_RDONLY)
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written to and not be looked into
+        yield False
+        return
     try:
         try:
             fcntl.flock(opened, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)

@@ -84,8 +84,8 @@ class _Pair:
 class GanProgram(Recorded):
     """Trainings that step together: a CUDA device has each in two streams of its own, in one recording of all.
 
-    A step of one of them is many small kernels, of which several run side by side. (Layers that hold all networks, by
-    grouped convolutions, took twice the time of this: docs/performance.md.)
+    A step of one of them is many small kernels, of which several run side by side. What layers that hold all networks, by
+    grouped convolutions, took stands in docs/performance.md.
 
     Args:
         states: the trainings.
