@@ -1,6 +1,5 @@
 """A stop is noted once, and is a KeyboardInterrupt when it is asked for twice."""
 
-import os
 import signal
 import threading
 
@@ -14,11 +13,11 @@ def test_the_first_stop_is_noted_and_the_second_ends(number) -> None:
     before, told = signal.getsignal(number), []
     with noted_stops(lambda: told.append(1)) as stop:
         assert not stop()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop()
         assert told == [1]
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
     assert told == [1]
 
@@ -27,7 +26,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with noted_stops() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             assert not stop()
     finally:
         signal.signal(signal.SIGINT, before)
