@@ -10,6 +10,11 @@ from pathlib import Path
 assert not {"numpy", "torch"} & sys.modules.keys(), "too late to choose the number of threads"
 os.environ["OMP_NUM_THREADS"] = "1"  # the same bits are promised on one thread only; processes inherit it
 
+# Coverage counts what the tests' own processes run. In every process that these start as well, it would slow each start
+# and each study by two fifths, and find next to nothing new.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 # A shell ignores Ctrl-C for what it starts in the background, and so would every program that the tests start and stop.
 if (
     signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "healthgan"
 
 LAYERS: list[set[str]] = [
-    {"errors", "files", "stopping", "devices"},
+    {"errors", "files", "stopping", "devices", "adam"},
     {"images", "ssim", "_ssim_kernel", "scores", "keras_semantics", "dropout_masks"},
     {"sources", "splits"},
     {"task", "facts"},

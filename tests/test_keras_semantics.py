@@ -11,9 +11,9 @@ from torch import nn
 
 from healthgan.keras_semantics import (
     ADAM_EPSILON,
-    Adam,
     BatchNorm,
     Dropout,
+    KerasAdam,
     SameConv,
     SameConvTranspose,
     SteadyAdam,
@@ -137,7 +137,7 @@ def test_adam_is_kingma_and_bas_with_epsilon_hat(steps, beta1):
     gradients = [normal(4, 5, seed=seed) * scales for seed in range(steps)]
     start = normal(4, 5, seed=99)
     parameter = nn.Parameter(start.clone())
-    adam = Adam([parameter], 1e-2, beta1)
+    adam = KerasAdam([parameter], 1e-2, beta1)
     for gradient in gradients:
         adam.step((gradient,))
     moves = [gradient.numpy() for gradient in gradients]
@@ -166,7 +166,7 @@ def test_adam_takes_gradients_of_another_memory_layout():
     start, gradient = normal(4, 3, 5, 5), normal(4, 3, 5, 5, seed=1)
     parameter = nn.Parameter(start.clone(memory_format=torch.channels_last))
     assert parameter.stride() != gradient.stride()
-    Adam([parameter], 1e-2).step((gradient,))
+    KerasAdam([parameter], 1e-2).step((gradient,))
     expected = kingma_and_ba(start.numpy(), [gradient.numpy()], 1e-2)
     np.testing.assert_allclose(parameter.detach().numpy(), expected, **EXACT)
 
@@ -182,13 +182,13 @@ def test_adam_goes_on_bitwise_from_its_state(done):
             adam.step((normal(4, 3, 5, 5, seed=seed), normal(7, seed=seed)))
 
     whole, first, second = network(), network(), network()
-    train(Adam(whole, 1e-2), range(6))
-    interrupted = Adam(first, 1e-2)
+    train(KerasAdam(whole, 1e-2), range(6))
+    interrupted = KerasAdam(first, 1e-2)
     train(interrupted, range(done))
     stored = {name: tensor.contiguous() for name, tensor in interrupted.state().items()}
     for parameter, value in zip(second, first, strict=True):
         parameter.data.copy_(value.data)
-    resumed = Adam(second, 1e-2)
+    resumed = KerasAdam(second, 1e-2)
     resumed.restore(stored)
     train(resumed, range(done, 6))
     assert all(torch.equal(a, b) for a, b in zip(whole, second, strict=True))

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from healthgan.classifiers.cnn2023 import Cnn2023
 from healthgan.generators import dcgan_state, fit_dcgan
 from healthgan.generators.dcgan import Generator, build
-from healthgan.keras_semantics import Adam, BatchNorm, Dropout
+from healthgan.keras_semantics import BatchNorm, Dropout, KerasAdam
 
 BOUNDS = {"float64": 1e-10, "float32": 1e-5}
 STEPS, BATCH, LAST, FIT = 5, 32, 13, 80
@@ -48,7 +48,7 @@ KERAS_NAMES = {
 BN_NAMES = KERAS_NAMES | {"weight": "gamma", "bias": "beta"}
 
 
-class RecordingAdam(Adam):
+class RecordingAdam(KerasAdam):
     """Ours, keeping the gradients of its first step."""
 
     gradients: tuple[Tensor, ...] = ()
@@ -118,7 +118,7 @@ def keras_step(errors: Errors, network: nn.Module, keras: Arrays, part: str, rat
         for name, tensor in named(alone)
         if isinstance(tensor, nn.Parameter)
     ]
-    Adam(list(alone.parameters()), rate).step(tuple(gradients))
+    KerasAdam(list(alone.parameters()), rate).step(tuple(gradients))
     for name, tensor in named(alone):
         if isinstance(tensor, nn.Parameter):
             found = error(tensor, keras[f"after1{part}/{name}"])
@@ -154,7 +154,7 @@ def check_cnn(inputs: Arrays, keras: Arrays, dtype: torch.dtype) -> Errors:
     return errors
 
 
-def cnn_step(network: Cnn2023, adam: Adam, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def cnn_step(network: Cnn2023, adam: KerasAdam, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """As ``healthgan.classifiers.fit`` does it, in any type; logits and loss before the step."""
     logits = network(x)
     loss = F.binary_cross_entropy_with_logits(logits, y)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.adam import adam
 
+from healthgan.adam import Adam
+
 LEAKY_SLOPE = 0.3
 """Keras's default slope of LeakyReLU (PyTorch: 0.01)."""
 
@@ -115,7 +117,7 @@ class SameConvTranspose(nn.ConvTranspose2d):
         return y[:, :, : stride * x.shape[2], : stride * x.shape[3]]
 
 
-class Adam:
+class KerasAdam:
     """Adam with Keras's epsilon, which is added before the bias correction of the second moment.
 
     Kingma and Ba, ICLR 2015, section 2: α_t = α·sqrt(1 − β₂ᵗ) / (1 − β₁ᵗ), θ ← θ − α_t·m / (sqrt(v) + ε̂).
@@ -123,29 +125,26 @@ class Adam:
     """
 
     def __init__(self, parameters: list[nn.Parameter], learning_rate: float, beta1: float = 0.9) -> None:
-        betas = (beta1, _BETA2)
-        self.torch_adam = torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
+        self.adam = Adam(parameters, learning_rate, (beta1, _BETA2), fused=True)
         self.parameters = parameters
         self.steps = 0
 
     def step(self, gradients: tuple[Tensor, ...]) -> None:
         """Move the parameters by one step along the gradients, given in their order."""
         self.steps += 1
-        self.torch_adam.param_groups[0]["eps"] = ADAM_EPSILON / math.sqrt(1 - _BETA2**self.steps)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = _laid_out_like(parameter, gradient)
-        self.torch_adam.step()
-        for parameter in self.parameters:
-            parameter.grad = None
+        self.adam.epsilon = ADAM_EPSILON / math.sqrt(1 - _BETA2**self.steps)
+        self.adam.step(
+            [
+                _laid_out_like(parameter, gradient)
+                for parameter, gradient in zip(self.parameters, gradients, strict=True)
+            ]
+        )
 
     def state(self) -> dict[str, Tensor]:
         """All that a continued training needs, as tensors by name."""
         tensors = {"steps": torch.tensor(self.steps)}
-        for number, parameter in enumerate(self.parameters):
-            moments = self.torch_adam.state.get(parameter, {})
-            tensors |= {
-                f"{number}.{name}": moments[name] for name in ("exp_avg", "exp_avg_sq") if name in moments
-            }
+        for number, moments in enumerate(self.adam.state):
+            tensors |= {f"{number}.{name}": value for name, value in moments.items() if name != "step"}
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -153,16 +152,20 @@ class Adam:
         self.steps = int(tensors["steps"])
         if self.steps == 0:
             return
-        for number, parameter in enumerate(self.parameters):
-            self.torch_adam.state[parameter] = {
-                "step": torch.tensor(float(self.steps)),
-                "exp_avg": _laid_out_like(parameter, tensors[f"{number}.exp_avg"]),
-                "exp_avg_sq": _laid_out_like(parameter, tensors[f"{number}.exp_avg_sq"]),
-            }
+        self.adam.restore(
+            [
+                {
+                    "step": torch.tensor(float(self.steps)),
+                    "exp_avg": tensors[f"{number}.exp_avg"],
+                    "exp_avg_sq": tensors[f"{number}.exp_avg_sq"],
+                }
+                for number in range(len(self.parameters))
+            ]
+        )
 
 
 class SteadyAdam:
-    """``Adam`` as a step that is nothing but kernels: what changes from step to step is read from a tensor.
+    """``KerasAdam`` as a step that is nothing but kernels: what changes from step to step is read from a tensor.
 
     PyTorch's fused step has the corrections for averages that begin at zero built in; at a step that lies far off they
     are 1, and the rate that ``keras_rate`` gives holds them instead, as in Kingma and Ba's section 2.

@@ -9,13 +9,13 @@ import torch
 from healthgan.classifiers import fold_program, folds, recording
 from healthgan.classifiers.fit import Recipe, new_classifier
 from healthgan.classifiers.folds import Examples, FoldTraining, run_folds, run_many_folds
-from healthgan.keras_semantics import Adam
+from healthgan.keras_semantics import KerasAdam
 
 CPU = torch.device("cpu")
 PUBLISHED = Recipe(scale_pixels=False, learning_rate=1e-3, batch=16)
 FLOAT64 = 1e-8
 """Probabilities after some tens of steps in float64. Unscaled pixels make sums of 10³ terms of 10² each, 1e-11 off in
-another order where they are 1e5; a step of Adam divides by the root of a mean square and makes a hundred times that."""
+another order where they are 1e5; a step of KerasAdam divides by the root of a mean square and makes a hundred times that."""
 TEST = np.random.default_rng(1).integers(0, 256, (11, 12, 12, 1), dtype=np.uint8)
 
 
@@ -33,7 +33,9 @@ def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     def new(size, channels, recipe, seed, device):
         made = new_classifier(size, channels, recipe, seed, device)
         network = made.network.double()
-        return replace(made, network=network, adam=Adam(list(network.parameters()), recipe.learning_rate))
+        return replace(
+            made, network=network, adam=KerasAdam(list(network.parameters()), recipe.learning_rate)
+        )
 
     network = fold_program._network
     monkeypatch.setattr(folds, "new_classifier", new)

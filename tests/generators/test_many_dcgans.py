@@ -12,12 +12,12 @@ from healthgan.generators import fit_dcgans as many
 from healthgan.generators.dcgan import LAYERS, Layers, Squeeze, Up
 from healthgan.generators.fit_dcgan import fit_dcgan
 from healthgan.generators.fit_dcgans import DcganTraining, fit_dcgans
-from healthgan.keras_semantics import Adam
+from healthgan.keras_semantics import KerasAdam
 
 CPU = torch.device("cpu")
 FLOAT64 = 1e-9
 """Weights and losses after a dozen steps in float64: sums of 10⁴ terms near 1 are 1e-14 off in another order, and a step of
-Adam, which divides by the root of a mean square, may make much more of that where a slope is small."""
+KerasAdam, which divides by the root of a mean square, may make much more of that where a slope is small."""
 SETTINGS = {"preset": "dcgan-small", "epochs": 2, "batch": 8, "learning_rate": 1e-3}
 
 
@@ -61,7 +61,7 @@ def float64(monkeypatch: pytest.MonkeyPatch) -> None:
         state = start(images, preset, learning_rate, seed, device)
         networks = state.generator.double(), state.discriminator.double()
         adams = [
-            Adam(list(network.parameters()), learning_rate, own.torch_adam.param_groups[0]["betas"][0])
+            KerasAdam(list(network.parameters()), learning_rate, own.adam.betas[0])
             for network, own in zip(networks, (state.generator_adam, state.discriminator_adam), strict=True)
         ]
         return replace(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from healthgan.classifiers.cnn2023 import Cnn2023
-from healthgan.keras_semantics import Adam
+from healthgan.keras_semantics import KerasAdam
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Recipe:
 
     Attributes:
         scale_pixels: divide the pixels by 255, or take them as they are (0…255).
-        learning_rate: of Adam.
+        learning_rate: of KerasAdam.
         batch: images a step; the last, smaller batch of an epoch is kept.
     """
 
@@ -33,7 +33,7 @@ class Classifier:
     """A network in training: with its optimiser's state and its source of randomness."""
 
     network: Cnn2023
-    adam: Adam
+    adam: KerasAdam
     rng: torch.Generator
     recipe: Recipe
     device: torch.device
@@ -45,7 +45,9 @@ def new_classifier(
     """A fresh network; the seed decides its initial values, the dropout masks and the batches."""
     rng = torch.Generator().manual_seed(seed)
     network = Cnn2023(size, channels, rng, device)
-    return Classifier(network, Adam(list(network.parameters()), recipe.learning_rate), rng, recipe, device)
+    return Classifier(
+        network, KerasAdam(list(network.parameters()), recipe.learning_rate), rng, recipe, device
+    )
 
 
 def fit(
@@ -147,7 +149,7 @@ def _inputs(classifier: Classifier, pixels: Tensor) -> Tensor:
 
 
 def _step(classifier: Classifier, pixels: Tensor, targets: Tensor) -> Tensor:
-    """One step of Adam on binary cross-entropy; how many images the network judged right before it."""
+    """One step of KerasAdam on binary cross-entropy; how many images the network judged right before it."""
     logits = classifier.network(_inputs(classifier, pixels))
     loss = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
     classifier.adam.step(torch.autograd.grad(loss, classifier.adam.parameters))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from healthgan.adam import Adam
 from healthgan.classifiers.augment import alter
 from healthgan.classifiers.draws import chunk_steps, draw, loss_weights, seed_of
 from healthgan.classifiers.networks import Network, build, check_outputs
@@ -145,17 +146,15 @@ def _run_phase(
 ) -> None:
     """All steps of a phase."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    adam = torch.optim.Adam(parameters, lr=phase.learning_rate, fused=True)
+    adam = Adam(parameters, phase.learning_rate, fused=True)
     ratio = torch.tensor(phase.class_weights[1] / phase.class_weights[0], device=pool.device)
     done = 0
     for inputs, targets, weights in _chunks(network, phase, number, pool, seed):
         total = torch.zeros((), device=pool.device)
         for x, y, weight in zip(inputs, targets, weights, strict=True):
-            adam.param_groups[0]["lr"] = phase.learning_rate * rate(done, phase.steps)
+            adam.learning_rate = phase.learning_rate * rate(done, phase.steps)
             loss = _loss(network, x, y, weight, ratio, phase.align_weight)
-            adam.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call] # PyTorch has no type for it
-            adam.step()
+            adam.descend(loss)
             total += loss.detach()
             done += 1
         if not math.isfinite(float(total)):

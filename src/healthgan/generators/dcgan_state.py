@@ -10,7 +10,7 @@ from torch import Tensor
 
 from healthgan.generators.checkpoint import write_checkpoint
 from healthgan.generators.dcgan import LAYERS, Discriminator, Generator, Preset, build
-from healthgan.keras_semantics import Adam
+from healthgan.keras_semantics import KerasAdam
 
 HARVEST = 16
 """Noise vectors that are rendered after every epoch: the study's 4 × 4 grid."""
@@ -22,8 +22,8 @@ class State:
 
     generator: Generator
     discriminator: Discriminator
-    generator_adam: Adam
-    discriminator_adam: Adam
+    generator_adam: KerasAdam
+    discriminator_adam: KerasAdam
     rng: torch.Generator
     noise: Tensor
     history: list[NDArray[np.uint8]]
@@ -58,8 +58,8 @@ def start(
     return State(
         generator=generator,
         discriminator=discriminator,
-        generator_adam=Adam(list(generator.parameters()), learning_rate, beta1),
-        discriminator_adam=Adam(list(discriminator.parameters()), learning_rate, beta1),
+        generator_adam=KerasAdam(list(generator.parameters()), learning_rate, beta1),
+        discriminator_adam=KerasAdam(list(discriminator.parameters()), learning_rate, beta1),
         rng=rng,
         noise=noise,
         history=[render(generator, noise)],

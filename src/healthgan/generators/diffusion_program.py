@@ -164,17 +164,21 @@ class DiffusionProgram(Recorded):
             state.sum, state.finite = self.sum[row].clone(), self.finite[row].clone()
             state.step = done
             moments = zip(
-                state.network.parameters(),
+                state.adam.parameters,
                 self._split(self.first[row : row + 1]),
                 self._split(self.second[row : row + 1]),
                 strict=True,
             )
-            for value, first, second in moments:
-                state.adam.state[value] = {
-                    "step": torch.tensor(float(done)),
-                    "exp_avg": _laid_out(first, value),
-                    "exp_avg_sq": _laid_out(second, value),
-                }
+            state.adam.restore(
+                [
+                    {
+                        "step": torch.tensor(float(done)),
+                        "exp_avg": first.view(value.shape),
+                        "exp_avg_sq": second.view(value.shape),
+                    }
+                    for value, first, second in moments
+                ]
+            )
 
     def begin_again(self, row: int) -> None:
         """Add up the losses of a training anew, as a check has read them."""
@@ -213,7 +217,7 @@ class DiffusionProgram(Recorded):
     def _take_averages(self) -> None:
         """Go on from where each optimiser is."""
         for row, state in enumerate(self.states):
-            known = [state.adam.state.get(value, {}) for value in state.network.parameters()]
+            known = state.adam.state
             if not all(known):
                 continue
             for name, flat in (("exp_avg", self.first), ("exp_avg_sq", self.second)):
@@ -229,8 +233,3 @@ def _unpack(network: nn.Module, parts: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for value, part in zip(network.parameters(), parts, strict=True):
             value.copy_(part.view(value.shape))
-
-
-def _laid_out(flat: Tensor, alike: Tensor) -> Tensor:
-    """What belongs to a parameter, in its shape and memory layout."""
-    return torch.empty_like(alike).copy_(flat.view(alike.shape)).detach()

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from healthgan.adam import Adam
 from healthgan.generators.checkpoint import read_checkpoint, write_checkpoint
 from healthgan.generators.diffusion import Check, Settings, scale
 from healthgan.generators.unet import UNet
@@ -23,7 +24,7 @@ class State:
     settings: Settings
     network: UNet
     averaged: UNet
-    adam: torch.optim.Adam
+    adam: Adam
     rng: torch.Generator
     pool: Tensor  # (N, H, W, C) uint8, training images
     members: list[Tensor]  # positions of each class in the pool
@@ -68,7 +69,7 @@ def start(
         settings=settings,
         network=network,
         averaged=averaged.eval(),
-        adam=torch.optim.Adam(network.parameters(), settings.learning_rate, (0.9, 0.99), foreach=True),
+        adam=Adam(list(network.parameters()), settings.learning_rate, (0.9, 0.99), fused=False),
         rng=rng,
         pool=pool,
         members=members,
@@ -115,7 +116,7 @@ def save(state: State, path: Path) -> None:
         "best": state.best,
         "adam": {
             f"{number}.{name}": value
-            for number, entry in state.adam.state_dict()["state"].items()
+            for number, entry in enumerate(state.adam.state)
             for name, value in entry.items()
         },
     }
@@ -145,12 +146,11 @@ def _take_over(state: State, tensors: dict[str, Tensor]) -> None:
     state.network.load_state_dict(part("network"))
     state.averaged.load_state_dict(part("averaged"))
     state.best = {name: value.to(device) for name, value in part("best").items()}
-    moments: dict[int, dict[str, Tensor]] = {}
+    moments: list[dict[str, Tensor]] = [{} for _ in state.adam.parameters]
     for key, value in part("adam").items():
         number, _, name = key.partition(".")
-        moments.setdefault(int(number), {})[name] = value
-    # Adam takes its moments to the device itself, and leaves its step counts on the CPU, where it reads them.
-    state.adam.load_state_dict({**state.adam.state_dict(), "state": moments})
+        moments[int(number)][name] = value
+    state.adam.restore(moments)
     state.rng.set_state(tensors["rng"])
     state.sum = tensors["sum"].to(device)
     state.step, state.chosen = tensors["step"].tolist()

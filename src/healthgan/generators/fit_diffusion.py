@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from healthgan.errors import InputError
@@ -204,8 +204,7 @@ def share_kept(settings: Settings, steps: int) -> float:
 
 def _take_step(state: State) -> None:
     settings, device = state.settings, state.pool.device
-    for group in state.adam.param_groups:
-        group["lr"] = rate(settings, state.step)
+    state.adam.learning_rate = rate(settings, state.step)
     drawn = draw_step(state)
     clean = scale(state.pool[drawn.chosen.to(device)], state.mean)
     if drawn.flip is not None:
@@ -214,9 +213,7 @@ def _take_step(state: State) -> None:
     kind = trains_in(settings, device)
     with torch.autocast(device.type, kind, enabled=kind != torch.float32):
         loss = edm.loss(state.network, clean, noise, sigma, label, state.spread).mean()
-    state.adam.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call] # PyTorch has no type for it
-    state.adam.step()
+    state.adam.descend(loss)
     state.step += 1
     state.sum = state.sum + loss.detach()
     state.finite += torch.isfinite(state.sum)  # once it is no number, a sum stays none
@@ -255,7 +252,7 @@ def _held_out_loss(state: State) -> float:
     if not all(len(images) for images in state.held):
         return float("nan")
     rng = torch.Generator().manual_seed(0)
-    quantiles = stats.norm.ppf((np.arange(_LEVELS) + 0.5) / _LEVELS)
+    quantiles = special.ndtri((np.arange(_LEVELS) + 0.5) / _LEVELS)
     losses = []
     with torch.inference_mode():
         for label, clean in enumerate(state.held):

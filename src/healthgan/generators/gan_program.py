@@ -14,7 +14,7 @@ from healthgan.classifiers.feed import Block
 from healthgan.classifiers.recording import Recorded
 from healthgan.generators.dcgan_state import State, render
 from healthgan.generators.gan_feed import GanFeed
-from healthgan.keras_semantics import Adam, Dropout, SteadyAdam
+from healthgan.keras_semantics import Dropout, KerasAdam, SteadyAdam
 
 CPU = torch.device("cpu")
 
@@ -193,7 +193,7 @@ def _tensors(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
 
 
-def _going_on(network: nn.Module, single: Adam, beta1: float) -> SteadyAdam:
+def _going_on(network: nn.Module, single: KerasAdam, beta1: float) -> SteadyAdam:
     """An optimiser that goes on from where another one is."""
     adam = SteadyAdam(list(network.parameters()), beta1)
     if single.steps:

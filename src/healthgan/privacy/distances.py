@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from healthgan.privacy.alignment import Floats, Pixels, reduced, unit_vectors
 from healthgan.privacy.intervals import OneAPatient
+from healthgan.scores import mid_ranks
 
 Distances = NDArray[np.float32]
 
@@ -30,7 +31,7 @@ _MOST = 2000  # generated images, and 5000 real ones a side, in the tables that 
 _MOST_REAL = 5000
 _HALVES, _DRAWS_A_HALF = 100, 10
 _BLOCK = 1 << 24  # numbers in a table of distances at a time: 64 MiB
-_TWO_SIDED = float(norm.ppf(0.975))
+_TWO_SIDED = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ def mann_whitney_z(first: NDArray[np.floating], second: NDArray[np.floating]) ->
     0 where all values are equal.
     """
     n, m = len(first), len(second)
-    ranks = rankdata(np.concatenate([first, second]))
+    ranks = mid_ranks(np.concatenate([first, second]))
     _, tied = np.unique(ranks, return_counts=True)
     u = ranks[:n].sum() - n * (n + 1) / 2
     ties = float((tied.astype(np.float64) ** 3 - tied).sum()) / ((n + m) * (n + m - 1))

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Share:
 
 def _clopper_pearson(count: float, total: float) -> tuple[float, float]:
     """By quantiles of the beta distribution, which count and total need not be whole for."""
-    low = float(beta.ppf(0.025, count, total - count + 1)) if count > 0 else 0.0
-    high = float(beta.ppf(0.975, count + 1, total - count)) if count < total else 1.0
+    low = float(betaincinv(count, total - count + 1, 0.025)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, total - count, 0.975)) if count < total else 1.0
     return low, high
 
 
