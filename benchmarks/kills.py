@@ -4,7 +4,7 @@
     python benchmarks/kills.py --out runs/kills --only torn=5      # fewer, of one kind
     python benchmarks/kills.py --out runs/kills --forked           # in a small part of the processor time
 
-With ``--forked`` workers are forked from a process that has the libraries loaded, where the program starts each afresh: all
+With ``--forked`` workers are forked from a process that has the libraries loaded, where the program's server loads them first: all
 else is the same. Two small studies take turns, the published one and a sound one with generators of its own. The same command goes on
 where it was stopped; what was tried stands in OUT/tried.jsonl. A disk fills up on a small tmpfs, which needs root;
 without it that kind is left out and said so.
@@ -187,7 +187,7 @@ def table(tried: list[dict[str, Any]]) -> str:
     every = [row for kind in KINDS for row in deeds(tried, kind)]
     stages = Counter(row["stage"].split("/")[0] for row in every)
     disks = Counter(row["disk"] for row in deeds(tried, "damaged"))
-    starts = Counter("forked" if row.get("forked") else "started afresh" for row in every)
+    starts = Counter("forked" if row.get("forked") else "by the program" for row in every)
     for title, counts in (("By stage", stages), ("Damaged", disks), ("Workers", starts)):
         lines += ["", f"{title}: {', '.join(f'{what} {count}' for what, count in counts.most_common())}."]
     return "\n".join(lines)

@@ -50,9 +50,10 @@ def request(root: Path, study: str) -> "Request":
 
 
 def fork_workers() -> None:
-    """From now on workers are forked from this process, where the program starts each afresh; that saves loading."""
-    fork = multiprocessing.get_context("fork")
-    multiprocessing.get_context = lambda _method=None: fork  # type: ignore[assignment]
+    """From now on workers are forked from this process, where the program forks them from a server that has to load first."""
+    from healthgan import executors
+
+    executors.load_ahead = lambda: multiprocessing.get_context("fork")
 
 
 def warm(root: Path, study: str) -> None:

@@ -3,7 +3,7 @@
     python benchmarks/soak.py --seconds 1800
     python benchmarks/soak.py --seconds 1800 --forked    # several times as many studies on a busy machine
 
-With ``--forked`` workers are forked from this process, which has the libraries loaded, where the program starts each afresh. Two small studies take turns, each from its source to its report and read back, in a new folder that is removed after. After
+With ``--forked`` workers are forked from this process, which has the libraries loaded, where the program's server loads them first. Two small studies take turns, each from its source to its report and read back, in a new folder that is removed after. After
 each, garbage is collected and the process looked at. The first ``WARM`` of each load libraries and fill caches and don't
 count. The rule, set before anything was measured: the process has grown if
 

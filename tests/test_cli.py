@@ -16,7 +16,7 @@ import pytest
 
 from healthgan import __version__
 from healthgan.protocol import to_toml
-from tiny import Ended, tiny_protocol
+from tiny import Ended, descendants, tiny_protocol
 
 
 def healthgan(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -255,16 +255,14 @@ def test_a_stopped_study_says_what_is_kept_and_goes_on(number, blobs, tiny, tmp_
     while not records.exists() or "time_seconds" not in records.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    children = Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split()
+    children = descendants(study.pid)
     begun = time.monotonic()
     os.killpg(study.pid, number) if number == signal.SIGINT else study.send_signal(number)
     printed, errors = study.communicate(timeout=300)
     assert time.monotonic() - begun < 10
     assert (study.returncode, printed) == (130, "")
-    assert len(children) > 2
-    while left := [
-        child for child in children if alive(int(child))
-    ]:  # the tracker of shared memory ends last
+    assert len(children) == 4
+    while left := [child for child in children if alive(child)]:  # the tracker of shared memory ends last
         assert time.monotonic() - begun < 10, left
         time.sleep(0.05)
     assert "Traceback" not in errors

@@ -50,3 +50,15 @@ class Ended(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
+
+
+def descendants(process: int) -> list[int]:
+    """Processes that a process started and those that they started, as far as they live, in the order of their start."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{process}/task").glob("*"):
+        try:
+            children = [int(child) for child in (thread / "children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found += [known for child in children for known in (child, *descendants(child))]
+    return sorted(found)

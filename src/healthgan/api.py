@@ -213,7 +213,7 @@ def fit_generator(
 
 @contextmanager
 def _main_out_of_sight() -> Iterator[None]:
-    """Worker processes that start meanwhile do not run the caller's script a second time, as ``spawn`` else does.
+    """Worker processes that start meanwhile do not run the caller's script a second time, as they else would.
 
     They import what they need by name, and nothing of the script's is handed to them.
     """

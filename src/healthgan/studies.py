@@ -13,7 +13,7 @@ from healthgan.cluster.connection import connected
 from healthgan.cluster.driver import GpuNeeds, run_on_cluster
 from healthgan.devices import choose_device, cores
 from healthgan.errors import InputError
-from healthgan.executors import Job, Report, Together, Work, run_jobs
+from healthgan.executors import Job, Report, Together, Work, load_ahead, run_jobs
 from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import Collection
@@ -191,6 +191,8 @@ def run(
         with open_run(out, settings_toml(study), manifest) as folder:
             finished = _finished(folder, study)
             on_found(finished.values())
+            if nodes is None and any(job.key not in finished for job in study.jobs):
+                load_ahead()
             lots = 1 if nodes is None else max(1, int(nodes.gpus))
             work, context, together = _work(study, folder, device, threads, lots, checkpoint_seconds)
             jobs, done = list(study.jobs), set(finished)

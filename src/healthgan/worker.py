@@ -121,6 +121,7 @@ def start_worker(
     shared: Shared,
     steps: Steps,
     beat: float,
+    environment: dict[str, str],
 ) -> None:
     """Make this process a worker.
 
@@ -130,8 +131,11 @@ def start_worker(
         shared: the context.
         steps: where to report to.
         beat: seconds between two signs of life.
+        environment: variables as they are now where the study runs; a fork server knows those of its own start.
     """
     global _worker
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent ends the workers
