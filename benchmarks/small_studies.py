@@ -51,9 +51,10 @@ def request(root: Path, study: str) -> "Request":
 
 def fork_workers() -> None:
     """From now on workers are forked from this process, where the program forks them from a server that has to load first."""
-    from healthgan import executors
+    from healthgan import executors, studies
 
-    executors.load_ahead = lambda: multiprocessing.get_context("fork")
+    for module in (executors, studies):
+        module.load_ahead = lambda: multiprocessing.get_context("fork")
 
 
 def warm(root: Path, study: str) -> None:

@@ -92,7 +92,8 @@ def compare(
         labels: (N,) 0 or 1.
         patients: (N,) whose image each is, whole numbers or texts; None where every image is of another patient.
         generators_a: (R,) which generator's images a classifier was trained on, if there were several generators:
-            classifiers of one generator are not independent of each other.
+            classifiers of one generator are not independent of each other. If all are of one, the interval speaks of that
+            generator only, and not of what another training of it would give.
         generators_b: (S,) of b.
         equivalence: differences of AUROC up to this are of no practical use; above 0.
         level: of the intervals, between 0 and 1.

@@ -186,12 +186,16 @@ def stratified_folds(
     return folds
 
 
-class _Pictures(Protocol):
+class Pictures(Protocol):
+    """Whatever has pictures."""
+
     @property
-    def pixels(self) -> NDArray[np.uint8]: ...
+    def pixels(self) -> NDArray[np.uint8]:
+        """(N, H, W, C)."""
+        ...
 
 
-def pixel_hashes(images: _Pictures) -> list[bytes]:
+def pixel_hashes(images: Pictures) -> list[bytes]:
     """A 128-bit hash of each image's pixels: equal images have equal hashes."""
     pixels = np.ascontiguousarray(images.pixels)
     return [hashlib.blake2b(picture.data, digest_size=16).digest() for picture in pixels]

@@ -38,7 +38,9 @@ MATERIALS = Materials(
     synthetic={rule: grey(MADE, 20) for rule in ("band", "floor", "faithful", "none")},
     synthetic_reference=grey(MADE_REFERENCE, 15),
     fresh=grey(FRESH, 24),
-    findings=Findings(grey(FINDING, 30), np.tile(np.eye(3, dtype=np.float32), (10, 1))),
+    findings=Findings(
+        grey(FINDING, 30), np.tile(np.eye(3, dtype=np.float32), (10, 1)), np.zeros((50, 3), np.float32)
+    ),
     other=(grey(OTHER_RARE, 11), grey(OTHER_REFERENCE, 13)),
 )
 
@@ -121,6 +123,20 @@ def test_transfer_learns_the_other_findings_first_and_never_the_rare_class() -> 
     assert [shown(training, part) for part in first.parts] == [{FINDING: 1.0}, {REFERENCE: 1.0}]
     assert np.isnan(first.targets[last.parts[0].index]).all()
     assert last.new_head
+
+
+def test_a_reference_image_with_another_finding_is_taught_as_having_it() -> None:
+    assert MATERIALS.findings is not None
+    having = np.zeros((50, 3), np.float32)
+    having[7, 1] = 1
+    training = make_training(
+        "transfer",
+        replace(MATERIALS, findings=replace(MATERIALS.findings, reference=having)),
+        SETTINGS,
+        seed=3,
+    )
+    first = training.recipe.phases[0]
+    assert np.array_equal(first.targets[first.parts[1].index], having)
 
 
 def test_coral_draws_features_of_both_sources_together() -> None:

@@ -260,6 +260,20 @@ def test_few_kept_images_and_unknown_patients_are_told(tmp_path) -> None:
     assert "does not tell its patients" in found["arms"]
 
 
+def test_one_generator_is_not_said_to_widen_intervals(tmp_path) -> None:
+    """Its training is no part of them: there is nothing to hold it against."""
+    one = sound(design={"generators": 1})
+    page = written(FakeStudy(tmp_path / "run", protocol=one))
+    assert "Only 1 generator" in page
+    assert "speak of this one" in page
+    assert "kept on the wide side" not in page
+
+
+def test_a_curve_that_could_not_be_had_is_said(tmp_path) -> None:
+    page = written(FakeStudy(tmp_path / "run", protocol=sound(curve=CURVE), design="cross-validation"))
+    assert "There is no learning curve" in page
+
+
 def test_tuning_says_that_no_test_image_was_read(tmp_path) -> None:
     study = FakeStudy(tmp_path / "run", design="tuning")
     page = written(study)

@@ -124,7 +124,8 @@ def test_other_findings_never_show_the_rare_class(findings: Collection) -> None:
     task = cell_task(findings, classes, DESIGN, cell)
     found = other_findings(findings, task, cell, classes, DESIGN)
     assert found is not None
-    pixels, targets = found
+    pixels, targets, of_references = found
+    assert not of_references.any()
     train = findings["train"]
     expected = train.pixels[(train.labels[:, 0] == 0) & train.labels[:, 1:].any(axis=1)]
     assert np.array_equal(pixels, expected)
@@ -172,6 +173,47 @@ def test_an_external_set_without_a_class_is_refused(collection: Collection) -> N
     outside = replace(collection, splits={"train": normal})
     with pytest.raises(InputError, match="no image of 'cardiomegaly'"):
         external_members(outside, "cardiomegaly", "normal")
+
+
+def test_no_image_is_taught_as_another_finding_and_as_reference(findings: Collection) -> None:
+    """Where images have several labels, one of the reference class may have another finding."""
+    train = findings["train"]
+    labels = train.labels.copy()
+    labels[35:40, 2] = 1  # of class b, the reference, and of c
+    several = replace(findings, splits={**findings.splits, "train": replace(train, labels=labels)})
+    classes, cell = Classes("a", "b", None, 0), Cell("main", "main")
+    task = cell_task(several, classes, DESIGN, cell)
+    found = other_findings(several, task, cell, classes, DESIGN)
+    assert found is not None
+    pixels, targets, of_references = found
+    references = {
+        image.tobytes(): row
+        for image, row in zip(task.references["train"].pixels, of_references, strict=True)
+    }
+    assert not references.keys() & {image.tobytes() for image in pixels}
+    assert targets.shape == (10, 1)
+    assert [references[train.pixels[place].tobytes()].tolist() for place in (34, 35, 39)] == [[0], [1], [1]]
+
+
+def test_an_image_of_an_unknown_patient_is_one_person_in_all_folds_and_repeats(
+    collection: Collection,
+) -> None:
+    merged = all_in_one(collection, SPLITS)
+    images = merged["train"]
+    unknown = replace(merged, splits={"train": replace(images, patients=None)})
+    whose: dict[bytes, set[int]] = {}
+    tested = []
+    for cell in plan_cells(DESIGN, "cross-validation", None, None, 0):
+        task = cell_task(unknown, CLASSES, DESIGN, cell)
+        members = [part[split] for part in (task.rares, task.references) for split in SPLITS]
+        for one in members:
+            for pixels, patient in zip(one.pixels, one.patient.tolist(), strict=True):
+                whose.setdefault(pixels.tobytes(), set()).add(patient)
+        tested += [set(part["test"].patient.tolist()) for part in (task.rares, task.references)]
+    assert len(whose) == len(images)
+    assert all(len(found) == 1 for found in whose.values())
+    assert sum(map(len, tested)) == DESIGN.repeats * len(images)
+    assert unknown["train"].patients is None
 
 
 def test_against_all_the_rest_no_image_is_another_finding(findings: Collection) -> None:

@@ -9,12 +9,14 @@ import pytest
 from healthgan.errors import InputError
 from healthgan.images import Collection, ImageSet, Split
 from healthgan.protocol import load_protocol
-from healthgan.protocol_sound import Curve, Sound
+from healthgan.protocol_sound import Curve, Onward, Other, Sound
 from healthgan.request import Request
 from healthgan.sound import prepare as preparing
 from healthgan.sound.cells import external_members, fold_patients
 from healthgan.sound.prepare import SoundStudy, prepare_sound
 from healthgan.sources.phantom import Counts, phantom
+from healthgan.splits import Pictures
+from healthgan.statistics.words import NO_CURVE
 
 COUNTS: dict[Split, Counts] = {"train": Counts(120, 60), "val": Counts(30, 12), "test": Counts(60, 30)}
 
@@ -158,6 +160,94 @@ def test_an_external_set_is_judged_in_a_cross_validation(monkeypatch: pytest.Mon
 def test_tuning_takes_no_external_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="reads no test image"):
         prepared(monkeypatch, small(kind="tuning"), other=phantom(size=16, seed=9), test="elsewhere")
+
+
+def test_tuning_needs_a_test_split_to_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else settings are chosen by the very images that the comparison then tests on."""
+    with pytest.raises(InputError, match="no test split to leave out"):
+        prepared(monkeypatch, small(kind="tuning"), whole(here(), 40))
+
+
+def mixed(images: ImageSet, others: ImageSet) -> ImageSet:
+    """Both one after the other, of different patients."""
+    assert images.patients is not None
+    assert others.patients is not None
+    return replace(
+        images,
+        pixels=np.concatenate([images.pixels, others.pixels]),
+        labels=np.concatenate([images.labels, others.labels]),
+        patients=np.concatenate([images.patients, others.patients + 10**6]),
+        columns={},
+    )
+
+
+def shown(*images: Pictures) -> set[bytes]:
+    return {image.tobytes() for one in images for image in one.pixels}
+
+
+def test_another_source_teaches_no_picture_of_the_study_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arms learn from it and are judged on the study's test images: a leak that would flatter transfer."""
+    own, there = here(), phantom(size=16, seed=9, counts=COUNTS)
+    leaky = replace(there, splits={**there.splits, "train": mixed(there["train"], own["test"])})
+    protocol = small().model_copy(update={"other": Other(source="elsewhere")})
+    study = prepared(monkeypatch, protocol, own, leaky)
+    assert study.other is not None
+    assert shown(*study.other) == shown(there["train"])
+    assert study.facts["other"]["dropped"] == len(own["test"])
+    with pytest.raises(InputError, match="All pictures in the train split of"):
+        prepared(monkeypatch, protocol, own, replace(there, splits={**there.splits, "train": own["val"]}))
+
+
+def test_another_source_of_another_size_is_refused_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    protocol = small().model_copy(update={"other": Other(source="elsewhere")})
+    with pytest.raises(InputError, match="they must be equal"):
+        prepared(monkeypatch, protocol, other=phantom(size=20, seed=9, counts=COUNTS))
+
+
+def test_what_arms_learn_from_elsewhere_is_not_tested_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its pictures, nor the patients of its training split."""
+    there = phantom(size=16, seed=9, counts=COUNTS)
+    test, patients = there["test"], there["test"].patients
+    assert patients is not None
+    assert there["train"].patients is not None
+    known = patients.copy()
+    known[:4] = there["train"].patients[0]
+    leaky = replace(there, splits={**there.splits, "test": replace(test, patients=known)})
+    protocol = small().model_copy(update={"other": Other(source="elsewhere")})
+    study = prepared(monkeypatch, protocol, other=leaky, test="elsewhere")
+    assert study.external is not None
+    assert study.other is not None
+    assert shown(study.external.rares, study.external.references) == shown(test) - {
+        image.tobytes() for image in test.pixels[:4]
+    }
+    unsplit = replace(there, splits={"train": there["train"]})
+    study = prepared(monkeypatch, protocol, other=unsplit, test="elsewhere")
+    assert study.external is not None
+    assert study.other is not None
+    judged = shown(study.external.rares, study.external.references)
+    assert judged
+    assert not judged & shown(*study.other)
+
+
+def test_the_second_question_is_judged_on_no_picture_that_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, there = here(), phantom(size=16, seed=9, counts=COUNTS)
+    leaky = replace(there, splits={**there.splits, "test": mixed(there["test"], own["train"])})
+    protocol = small().model_copy(update={"onward": Onward(source="elsewhere", synthetic="synthetic-25")})
+    study = prepared(monkeypatch, protocol, own, leaky)
+    assert study.onward is not None
+    assert study.facts["onward"]["dropped"] == len(own["train"])
+    judged = shown(study.onward.rares["test"], study.onward.references["test"])
+    assert judged == shown(there["test"])
+
+
+def test_a_learning_curve_that_can_t_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    curve = Curve(counts=(25, 50), draws=3, reference="smote", synthetic="synthetic-25", seeds=2)
+    protocol = small().model_copy(update={"curve": curve})
+    assert NO_CURVE not in prepared(monkeypatch, protocol).warnings
+    assert NO_CURVE in prepared(monkeypatch, protocol, rare_count=25).warnings
+    assert NO_CURVE in prepared(monkeypatch, protocol, whole(here(), 60)).warnings
 
 
 def test_a_class_that_the_test_source_lacks_is_said_of_that_source() -> None:

@@ -223,9 +223,45 @@ def test_tuning_never_reads_the_test_split(monkeypatch: pytest.MonkeyPatch, tmp_
     assert study.design == "tuning"
 
 
+def test_what_a_fold_holds_out_reaches_no_training_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, everything_kept: None
+) -> None:
+    """Other pictures in a fold's validation and test part: the same generator, band, kept images and classifiers there."""
+    protocol = small(reference=("real", "smote"), synthetic=("both-25",), control=("copies",))
+    protocol = protocol.model_copy(update={"design": protocol.design.model_copy(update={"generators": 1})})
+    whole = phantom(size=16, seed=2, counts=COUNTS)["train"]
+    source = replace(phantom(size=16, seed=2, counts=COUNTS), splits={"train": whole})
+    fold = prepare(monkeypatch, protocol, source).task  # of the first fold
+    held_out = {
+        image.tobytes()
+        for members in (fold.rares, fold.references)
+        for split in ("val", "test")
+        for image in members[split].pixels
+    }
+    chosen = np.array([image.tobytes() in held_out for image in whole.pixels])
+    pixels = whole.pixels.copy()
+    pixels[chosen] = 255 - pixels[chosen]
+    found = {}
+    for name, images in {"honest": whole, "replaced": replace(whole, pixels=pixels)}.items():
+        study = prepare(monkeypatch, protocol, replace(source, splits={"train": images}))
+        mine = tuple(job for job in study.jobs if job.parameters["cell"] == "cv-0-0")
+        records = do_all(replace(study, jobs=mine), tmp_path / name)
+        bands = {
+            key: tuple(record["artifacts"].values()) for key, record in records.items() if "band/" in key
+        }
+        weights = {
+            key: tuple(record["artifacts"].values()) for key, record in records.items() if "generator/" in key
+        }
+        found[name] = digests(records) | bands | weights
+        assert len(found[name]) == 4 * 2 + 3
+    assert found["honest"] == found["replaced"]
+
+
 def test_an_external_test_set_is_judged_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     study = prepare(monkeypatch, small(), test="elsewhere")
     records = do_all(study, tmp_path)
+    alone = do_all(prepare(monkeypatch, small()), tmp_path / "alone")
+    assert digests(records) == digests(alone), "and does nothing else"
     assert study.external is not None
     count = len(study.external.rares) + len(study.external.references)
     assert records["truth/main"]["external"]["rare"] == len(study.external.rares)

@@ -25,15 +25,17 @@ ALIGN_WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class Findings:
-    """Images of the training split that are not of the rare class, with their other labels.
+    """Images of the training split that are neither of the rare nor of the reference class, with their labels.
 
     Attributes:
         pixels: (N, H, W, C) uint8.
-        targets: (N, K) float32 of 0 and 1.
+        targets: (N, K) float32 of 0 and 1, each row with a 1.
+        reference: (M, K) those of the reference images, which may have one of these findings too.
     """
 
     pixels: Pixels
     targets: NDArray[np.float32]
+    reference: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

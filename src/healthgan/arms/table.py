@@ -90,20 +90,16 @@ def _smote(bench: Bench) -> tuple[Stage, ...]:
 
 
 def _transfer(bench: Bench, *, augment: bool = False, share: float = 0.0) -> tuple[Stage, ...]:
-    """The other findings first, as many outputs as there are findings, half of each batch without any."""
+    """The other findings first, as many outputs as there are findings, half of each batch of the reference class."""
     findings = bench.materials.findings
     if findings is None:
         raise InputError(
             "There are no other findings to train on. Leave the arm 'transfer' out of the protocol."
         )
     index = bench.add(findings.pixels, synthetic=False)
-    some = findings.targets.any(axis=1)
-    halves = [part for part in (index[some], np.concatenate([index[~some], bench.reference])) if len(part)]
-    parts = tuple(Part(bench.settings.batch // len(halves), half) for half in halves)
-    none = np.zeros((len(bench.reference), findings.targets.shape[1]), np.float32)
     first = Stage(
-        parts,
-        ((index, findings.targets), (bench.reference, none)),
+        (Part(bench.half, index), Part(bench.half, bench.reference)),
+        ((index, findings.targets), (bench.reference, findings.reference)),
         bench.settings.first_phase,
     )
     last = _both_stage(bench, share) if share else bench.real()

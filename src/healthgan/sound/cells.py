@@ -99,7 +99,8 @@ def cell_task(collection: Collection, classes: Classes, design: Design, cell: Ce
     if cell.kind == "fold":
         assert cell.repeat is not None
         assert cell.fold is not None
-        collection = fold_collection(collection, classes, design.folds, cell.repeat, cell.fold)
+        parts = _fold_parts(collection, classes, design.folds, cell.repeat, cell.fold)
+        collection = _taken(_numbered(collection), parts)
     return make_task(
         collection,
         rare=classes.rare,
@@ -108,6 +109,18 @@ def cell_task(collection: Collection, classes: Classes, design: Design, cell: Ce
         order="first",
         seed=seed,
     )
+
+
+def _numbered(collection: Collection) -> Collection:
+    """An unsplit source whose images, where it tells no patients, have a number each as theirs: the same in every fold.
+
+    Counted within folds, other images would take the same numbers, and an image another one in every repeat: statistics
+    over folds would take strangers for one patient, and one image for several.
+    """
+    images = collection["train"]
+    if images.patients is not None:
+        return collection
+    return replace(collection, splits={"train": replace(images, patients=np.arange(len(images)))})
 
 
 def draw_seed(seed: int, draw: int) -> int:
@@ -138,6 +151,19 @@ def fold_collection(
     Raises:
         InputError: there are too few patients with rare images, or without, for so many folds.
     """
+    return _taken(collection, _fold_parts(collection, classes, folds, repeat, fold))
+
+
+def _taken(collection: Collection, parts: Mapping[Split, NDArray[np.int64]]) -> Collection:
+    """The images of an unsplit source at these positions."""
+    images = collection["train"]
+    return replace(collection, splits={split: images.take(index) for split, index in parts.items()})
+
+
+def _fold_parts(
+    collection: Collection, classes: Classes, folds: int, repeat: int, fold: int
+) -> dict[Split, NDArray[np.int64]]:
+    """Positions in the unsplit source, in order."""
     images = collection["train"]
     assert classes.rare is not None, "the class is resolved before cells are made"
     label = images.members(classes.rare).astype(np.int64)
@@ -148,9 +174,7 @@ def fold_collection(
     test = stratified_folds(label, groups, folds, seed) == fold
     rest = np.flatnonzero(~test)
     validation = rest[stratified_folds(label[rest], groups[rest], VALIDATION_FOLDS, seed) == 0]
-    train = np.setdiff1d(rest, validation)
-    index = {"train": train, "val": validation, "test": np.flatnonzero(test)}
-    return replace(collection, splits={split: images.take(index[split]) for split in SPLITS})
+    return {"train": np.setdiff1d(rest, validation), "val": validation, "test": np.flatnonzero(test)}
 
 
 def fold_patients(folds: int) -> int:
@@ -189,12 +213,14 @@ def held_back(
 
 def other_findings(
     collection: Collection, task: Task, cell: Cell, classes: Classes, design: Design
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]] | None:
     """Training images that are neither rare nor reference, and their labels without the rare class.
 
+    An image of the reference class that has another finding too is none of them: it is taught as what it is, once.
+
     Returns:
-        (N, H, W, C) uint8 and (N, K) float32; None where there are none, as where the reference is all the rest: its
-        images would be taught as findings and as none at once.
+        (N, H, W, C) uint8 with their labels (N, K) float32, and the labels (M, K) of the reference images of the task;
+        None where there are none, as where the reference is all the rest.
     """
     if task.reference == REST:
         return None
@@ -207,11 +233,14 @@ def other_findings(
     targets = np.column_stack([images.members(name) for name in others]) if others else np.empty((0, 0), bool)
     if not targets.size:
         return None
-    chosen = np.flatnonzero(targets.any(axis=1) & ~images.members(task.rare))
+    neither = ~images.members(task.rare) & ~images.members(task.reference)
+    chosen = np.flatnonzero(targets.any(axis=1) & neither)
     used = targets[chosen].any(axis=0)
     if not len(chosen):
         return None
-    return images.pixels[chosen], targets[chosen][:, used].astype(np.float32)
+    of_references = targets[task.references["train"].image]
+    own, theirs = (part[:, used].astype(np.float32) for part in (targets[chosen], of_references))
+    return images.pixels[chosen], own, theirs
 
 
 def external_members(

@@ -1,16 +1,18 @@
-"""A test set from elsewhere, such as another hospital's images."""
+"""Images from elsewhere, such as another hospital's: to test on, or to learn from; no picture is both."""
 
-from dataclasses import dataclass
+from collections.abc import Collection as Many
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from healthgan.errors import InputError
 from healthgan.facts import collection_digest
-from healthgan.images import Collection
+from healthgan.images import Collection, Split
 from healthgan.sound.cells import external_members
 from healthgan.sound.feasible import check_tested
-from healthgan.splits import pixel_hashes
+from healthgan.splits import Pictures, pixel_hashes
 from healthgan.task import Members, Task
 
 
@@ -29,13 +31,16 @@ class External:
     columns: dict[str, Any]
 
 
-def external_set(source: Collection, collection: Collection, task: Task) -> tuple[External, dict[str, Any]]:
+def external_set(
+    source: Collection, collection: Collection, task: Task, learnt: Sequence[Pictures] = ()
+) -> tuple[External, dict[str, Any]]:
     """The images of the other source that the study's own does not hold, and the facts about them.
 
     Args:
         source: the other one.
         collection: the study's own.
         task: of the study.
+        learnt: what else the study learns from; none of these pictures is tested on either.
 
     Raises:
         InputError: a class is missing, has a single patient, or stands in the study's source altogether; or the images
@@ -43,7 +48,7 @@ def external_set(source: Collection, collection: Collection, task: Task) -> tupl
     """
     rares, references, columns = external_members(source, task.rare, task.reference)
     check_shape(rares, task, source.name)
-    known = {value for split in collection for value in pixel_hashes(collection[split])}
+    known = pictures_of(*(collection[split] for split in collection), *learnt)
     stays = [
         np.array([value not in known for value in pixel_hashes(members)], bool)
         for members in (rares, references)
@@ -71,6 +76,39 @@ def external_set(source: Collection, collection: Collection, task: Task) -> tupl
         "columns": sorted(columns),
         "dropped": int((~both).sum()),
     }
+
+
+def pictures_of(*images: Pictures) -> frozenset[bytes]:
+    """Hashes of all these pictures."""
+    return frozenset(value for one in images for value in pixel_hashes(one))
+
+
+def without(
+    source: Collection, splits: Sequence[Split], known: Many[bytes], owner: str
+) -> tuple[Collection, int]:
+    """A source without those pictures in some of its splits that the study's own source has, and how many these were.
+
+    Args:
+        source: of any number of splits.
+        splits: to take them out of.
+        known: hashes of the pictures that must not stand there.
+        owner: whose they are, for the message.
+
+    Raises:
+        InputError: a split would lose all its images.
+    """
+    kept, dropped = dict(source.splits), 0
+    for split in splits:
+        stays = np.array([value not in known for value in pixel_hashes(source[split])], bool)
+        if not stays.any():
+            raise InputError(
+                f"All pictures in the {split} split of '{source.name}' stand in '{owner}' too. Name a source with images "
+                "of its own."
+            )
+        if not stays.all():
+            kept[split] = source[split].take(np.flatnonzero(stays))
+        dropped += int((~stays).sum())
+    return replace(source, splits=kept), dropped
 
 
 def check_shape(members: Members, task: Task, name: str) -> None:

@@ -22,12 +22,12 @@ from healthgan.sound.cells import (
     other_findings,
     plan_cells,
 )
-from healthgan.sound.external import External, check_shape, external_set
-from healthgan.sound.feasible import check_cells
+from healthgan.sound.external import External, check_shape, external_set, pictures_of, without
+from healthgan.sound.feasible import check_cells, check_tested
 from healthgan.sound.plan import ONWARD, plan_jobs
 from healthgan.sources import load
-from healthgan.splits import in_splits, keep_apart
-from healthgan.statistics.words import FEW_SPLITS, few_splits_sentence
+from healthgan.splits import Pictures, in_splits, keep_apart
+from healthgan.statistics.words import FEW_SPLITS, NO_CURVE, few_splits_sentence
 from healthgan.task import Members, Task, check_rare, class_pair, make_task
 
 
@@ -73,7 +73,8 @@ class SoundStudy:
         brought: list[str] = self.facts.get("synthetic", {}).get("warnings", [])
         splits = sum(cell.kind == "fold" for cell in self.cells)
         few = [few_splits_sentence(splits)] if 0 < splits < FEW_SPLITS else []
-        return [*brought, *few]
+        curve = self.protocol.curve is None or any(cell.kind == "curve" for cell in self.cells)
+        return [*brought, *few, *([] if curve else [NO_CURVE])]
 
 
 def prepare_sound(request: Request, protocol: Sound, images: Collection | None = None) -> SoundStudy:
@@ -105,9 +106,10 @@ def prepare_sound(request: Request, protocol: Sound, images: Collection | None =
     brought = None
     if request.synthetic is not None:
         brought, facts["synthetic"] = _brought(request, source, collection, task, first)
-    other, facts["other"] = _other(request, protocol)
-    onward, facts["onward"] = _onward(request, protocol.onward, task)
-    external, facts["external"] = _external(request, design, collection, task)
+    other, facts["other"] = _other(request, protocol, collection, task)
+    onward, facts["onward"] = _onward(request, protocol.onward, collection, task)
+    learnt = [*(other or ()), *([] if brought is None else [brought])]
+    external, facts["external"] = _external(request, protocol, design, collection, task, learnt)
     arms, left_out = _arms(protocol, collection, classes, task, first, brought is not None)
     check_cells(collection, classes, protocol.design, cells, arms)
     if onward is not None:
@@ -154,6 +156,11 @@ def _design(protocol: Sound, source: Collection) -> str:
     if kind == "own-test" and not split:
         raise InputError(
             f'\'{source.name}\' has no test split of its own. Take design.kind = "cross-validation" or "auto".'
+        )
+    if kind == "tuning" and not split:
+        raise InputError(
+            f"'{source.name}' has no test split to leave out: settings chosen on all its images are chosen on those that a "
+            'comparison then tests on. Divide it into train, val and test, or take design.kind = "cross-validation".'
         )
     if kind != "own-test" and (protocol.onward is not None):
         raise InputError(
@@ -216,27 +223,43 @@ def _brought(
     )
 
 
-def _other(request: Request, protocol: Sound) -> tuple[tuple[Members, Members] | None, dict[str, Any] | None]:
-    """Training images of another source."""
+def _other(
+    request: Request, protocol: Sound, own: Collection, main: Task
+) -> tuple[tuple[Members, Members] | None, dict[str, Any] | None]:
+    """Training images of another source; none of its pictures stands in the study's own, on which arms are tested."""
     if protocol.other is None:
         return None, None
-    task, facts = _elsewhere(request, protocol.other, apart=False)
+    source = in_splits(load(protocol.other.source, size=request.size, seed=request.seed), request.seed)
+    task, facts = _elsewhere(request, protocol.other, source, ("train",), own, SPLITS)
+    check_shape(task.rares["train"], main, protocol.other.source)
     return (task.rares["train"], task.references["train"]), facts
 
 
-def _onward(request: Request, asked: Onward | None, main: Task) -> tuple[Task | None, dict[str, Any] | None]:
+def _onward(
+    request: Request, asked: Onward | None, own: Collection, main: Task
+) -> tuple[Task | None, dict[str, Any] | None]:
+    """The second question's task; what it is judged on holds no picture that the study's arms are trained on."""
     if asked is None:
         return None, None
-    task, facts = _elsewhere(request, asked, apart=True)
+    source, _ = keep_apart(in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed))
+    task, facts = _elsewhere(request, asked, source, ("val", "test"), own, ("train",))
     check_shape(task.rares["train"], main, asked.source)
+    for name, members in ((task.rare, task.rares["test"]), (task.reference, task.references["test"])):
+        check_tested(members, name, facts["patients_known"], f"the test split of '{asked.source}'")
     return task, facts
 
 
-def _elsewhere(request: Request, asked: Other | Onward, *, apart: bool) -> tuple[Task, dict[str, Any]]:
-    """The task of a further source with its facts; ``apart`` where its test split is used as well."""
-    collection = in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed)
-    if apart:
-        collection, _ = keep_apart(collection)
+def _elsewhere(
+    request: Request,
+    asked: Other | Onward,
+    source: Collection,
+    splits: tuple[Split, ...],
+    own: Collection,
+    held: tuple[Split, ...],
+) -> tuple[Task, dict[str, Any]]:
+    """The task of a further source with its facts; pictures of the own source's splits ``held`` are left out of ``splits``."""
+    known = pictures_of(*(own[split] for split in held if split in own.splits))
+    collection, dropped = without(source, splits, known, own.name)
     task = make_task(
         collection,
         rare=asked.rare,
@@ -245,11 +268,16 @@ def _elsewhere(request: Request, asked: Other | Onward, *, apart: bool) -> tuple
         order="first",
         seed=request.seed,
     )
-    return task, task_facts(collection, task)
+    return task, {**task_facts(collection, task), "dropped": dropped}
 
 
 def _external(
-    request: Request, design: str, collection: Collection, task: Task
+    request: Request,
+    protocol: Sound,
+    design: str,
+    collection: Collection,
+    task: Task,
+    learnt: list[Pictures],
 ) -> tuple[External | None, dict[str, Any] | None]:
     """The test set from elsewhere, where one was asked for."""
     if request.test is None:
@@ -260,7 +288,9 @@ def _external(
             "that the settings are chosen for."
         )
     source = load(request.test, size=request.size, seed=request.seed)
+    if protocol.other is not None and protocol.other.source == request.test:
+        source, _ = keep_apart(source)  # arms learn from its training patients
     if source.name == collection.name and Path(request.test).exists():
         folder = Path(request.test).resolve().parent.name
         source = replace(source, name=f"{folder}/{source.name}")  # two files of one name are told apart
-    return external_set(source, collection, task)
+    return external_set(source, collection, task, learnt)

@@ -12,6 +12,12 @@ FEW_SPLITS = 10
 ENOUGH_SPLITS = 15
 """Five folds three times: the design whose honesty was simulated (benchmarks/honesty.py)."""
 
+NO_CURVE = (
+    "The learning curve is left out: it needs a source with a test split of its own, and more rare training images than "
+    "the least of its numbers."
+)
+"""Of a protocol that has one where none can be made."""
+
 
 def few_splits_sentence(splits: int) -> str:
     """Why a cross-validation of few splits settles little, and what to do."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from healthgan.report import brought
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.reading import SoundRun
-from healthgan.statistics.words import few_splits_sentence
+from healthgan.statistics.words import NO_CURVE, few_splits_sentence
 from healthgan.terminal import plain
 
 ANSWER_STEPS = 2000
@@ -86,6 +86,8 @@ def _left_out(run: SoundRun) -> Iterator[Caution]:
     if run.left_out:
         reasons = "; ".join(f"{arm}: {plain(reason).rstrip('.')}" for arm, reason in run.left_out.items())
         yield Caution("Arms were left out", f"{reasons}.")
+    if run.protocol.curve is not None and run.cells and all(cell["kind"] != "curve" for cell in run.cells):
+        yield Caution("There is no learning curve", NO_CURVE)
     main = {cell["name"] for cell in run.main_cells}
     draws = {
         record["cell"]: plain(record["skipped"])
@@ -172,9 +174,15 @@ def _pools(run: SoundRun) -> Iterator[Caution]:
 
 def _generators(run: SoundRun) -> Iterator[Caution]:
     trained = run.protocol.design.generators
-    if run.design == "own-test" and not run.brought and trained < FEW_GENERATORS:
+    if run.design == "own-test" and not run.brought and trained == 1:
         yield Caution(
-            f"Only {trained} generator{'s' * (trained > 1)}",
+            "Only 1 generator",
+            "The intervals of synthetic arms speak of this one: what another training of it would give is not in them. "
+            f"Two show some of that, {FEW_GENERATORS} or more a good part (design.generators in a protocol of your own).",
+        )
+    elif run.design == "own-test" and not run.brought and trained < FEW_GENERATORS:
+        yield Caution(
+            f"Only {trained} generators",
             "How much a generator's training matters is hardly known from so few, so the intervals of synthetic arms are "
             f"kept on the wide side. {FEW_GENERATORS} or more narrow them.",
         )
@@ -202,7 +210,7 @@ def _external(run: SoundRun) -> Iterator[Caution]:
     if facts["dropped"]:
         yield Caution(
             "Pictures were left out of the external test set",
-            f"{facts['dropped']:,} of them stand in the study's own source.",
+            f"{facts['dropped']:,} of them stand in the study's own source, or in other images that it learns from.",
             "external",
         )
     if not facts["patients_known"]:

@@ -73,8 +73,8 @@ def curve_lead(curve: LearningCurve) -> str:
         return "Not known: there are too few numbers of images, or no synthetic arm, for a rate."
     rate = curve.at(curve.counts[0])
     return (
-        f"With {rate.count:,} rare training images, the synthetic images of '{curve.synthetic}' did as much as "
-        f"{worth(rate, rate.more)} more real ones (95 % interval {worths(rate)})."
+        f"With {rate.count:,} rare training images, the synthetic images of '{curve.synthetic}' were worth this many more "
+        f"real ones: {worth(rate, rate.more)} (95 % interval {worths(rate)})."
     )
 
 
