@@ -219,7 +219,7 @@ class FakeStudy:
             "other": None,
             "onward": None
             if self.protocol.onward is None
-            else {**main, "source": "another", "rare": "pneumonia"},
+            else {**main, "source": "another", "rare": "pneumonia", "dropped": 4},
         }
         return record if brought is None else record | {"synthetic": brought}
 

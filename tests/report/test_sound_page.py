@@ -248,6 +248,7 @@ def test_cautions_stand_beside_what_they_are_about(page) -> None:
     assert "Only 2 generators" in found["arms"]
     assert "3 images of patients of an earlier split, 1 duplicate." in found["arms"]
     assert "2 of them stand in the study" in found["external"]
+    assert "4 pictures of 'another' ([onward]) stand in the" in unescape(found["arms"])
 
 
 def test_few_kept_images_and_unknown_patients_are_told(tmp_path) -> None:

@@ -247,7 +247,8 @@ def test_a_learning_curve_that_can_t_be_had_is_said(monkeypatch: pytest.MonkeyPa
     protocol = small().model_copy(update={"curve": curve})
     assert NO_CURVE not in prepared(monkeypatch, protocol).warnings
     assert NO_CURVE in prepared(monkeypatch, protocol, rare_count=25).warnings
-    assert NO_CURVE in prepared(monkeypatch, protocol, whole(here(), 60)).warnings
+    unsplit = replace(here(), splits={"train": here()["train"]})
+    assert NO_CURVE in prepared(monkeypatch, protocol, unsplit).warnings
 
 
 def test_a_class_that_the_test_source_lacks_is_said_of_that_source() -> None:

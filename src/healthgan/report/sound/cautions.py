@@ -41,6 +41,7 @@ def cautions(run: SoundRun, answers: Answers) -> list[Caution]:
     return [
         *_brought(run),
         *_sets(run),
+        *_other_sources(run),
         *_left_out(run),
         *_short(run),
         *_folds(run),
@@ -80,6 +81,21 @@ def _sets(run: SoundRun) -> Iterator[Caution]:
             "Images were taken out of later splits",
             f"{'; '.join(parts)}. No patient and no picture stands in two.",
         )
+
+
+def _other_sources(run: SoundRun) -> Iterator[Caution]:
+    for name in ("other", "onward"):
+        facts = (run.task or {}).get(name)
+        if facts and facts.get("dropped"):
+            yield Caution(
+                "Pictures were left out of another source",
+                f"{_count(facts['dropped'], 'picture')} of '{plain(facts['source'])}' ([{name}]) {_stand(facts['dropped'])} in the "
+                "study's own source.",
+            )
+
+
+def _stand(number: int) -> str:
+    return "stands" if number == 1 else "stand"
 
 
 def _left_out(run: SoundRun) -> Iterator[Caution]:
