@@ -27,7 +27,7 @@ def killed(
     settings, out = folder / "protocol.toml", folder / "run"
     settings.write_text(to_toml(protocol))
     command = [sys.executable, __file__, event, str(workers), out, settings, source]
-    ended = subprocess.run(command if synthetic is None else [*command, synthetic], timeout=600)
+    ended = subprocess.run(command if synthetic is None else [*command, synthetic], timeout=1800)
     assert ended.returncode == -signal.SIGKILL, "the study was not killed"
     return RunFolder(out)
 

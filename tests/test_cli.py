@@ -16,12 +16,16 @@ import pytest
 
 from healthgan import __version__
 from healthgan.protocol import to_toml
+from starts import taken_and_allowed
 from tiny import Ended, descendants, tiny_protocol
+
+PATIENCE = 900
+"""Seconds after which something hangs; a busy machine needs many for a study that takes an idle one half a minute."""
 
 
 def healthgan(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "healthgan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +40,14 @@ def test_help_names_the_commands_quickly() -> None:
     assert result.returncode == 0
     commands = ("study", "report", "data", "train", "sample", "likeness", "audit")
     assert all(name in result.stdout for name in commands)
-    assert min(processor_seconds("-m", "healthgan", "--help") for _ in range(5)) < 0.3
+    taken, allowed = taken_and_allowed(0.3, "-m", "healthgan", "--help")
+    assert taken < allowed
 
 
 def test_the_package_is_imported_quickly() -> None:
-    bare = min(processor_seconds("-c", "pass") for _ in range(5))
-    assert min(processor_seconds("-c", "import healthgan") for _ in range(5)) - bare < 0.05
-
-
-def processor_seconds(*arguments: str) -> float:
-    """Of a Python process, since other processes may be busy; coverage would slow it down."""
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, env=quiet)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_utime + usage.ru_stime
+    """Beyond what Python itself needs."""
+    taken, allowed = taken_and_allowed(0.05, "-c", "import healthgan", less=("-c", "pass"))
+    assert taken < allowed
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["study", "--help"], ["data", "--help"], ["--version"]])
@@ -250,7 +247,7 @@ def test_a_stopped_study_says_what_is_kept_and_goes_on(number, blobs, tiny, tmp_
     """Ctrl-C reaches all processes, SIGTERM the first. No worker is left; the command that is printed finishes the study."""
     out = tmp_path / "run"
     study = start("study", blobs, "--protocol", tiny, "--out", out, "--jobs", "2")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     records = out / "records.jsonl"
     while not records.exists() or "time_seconds" not in records.read_text():
         assert time.monotonic() < deadline
@@ -258,17 +255,18 @@ def test_a_stopped_study_says_what_is_kept_and_goes_on(number, blobs, tiny, tmp_
     children = descendants(study.pid)
     begun = time.monotonic()
     os.killpg(study.pid, number) if number == signal.SIGINT else study.send_signal(number)
-    printed, errors = study.communicate(timeout=300)
-    assert time.monotonic() - begun < 10
+    printed, errors = study.communicate(timeout=PATIENCE)
+    assert time.monotonic() - begun < 120  # a hundred times what it takes an idle machine
     assert (study.returncode, printed) == (130, "")
     assert len(children) == 4
     while left := [child for child in children if alive(child)]:  # the tracker of shared memory ends last
-        assert time.monotonic() - begun < 10, left
+        assert time.monotonic() - begun < PATIENCE, left
         time.sleep(0.05)
     assert "Traceback" not in errors
     kept = re.search(rf"^Stopped\. (\d+) of (\d+) jobs are done and kept in '{out}'\.", errors, re.MULTILINE)
     command = re.search(r"Go on with:\n    python -m healthgan (study .*)$", errors, re.MULTILINE)
     assert kept, errors
+    assert int(kept[1]) < int(kept[2]), "it was done before it could be stopped"
     assert command, errors
     again = healthgan(*shlex.split(command[1]))
     assert again.returncode == 0, again.stderr

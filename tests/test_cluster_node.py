@@ -120,7 +120,7 @@ def test_an_address_where_nothing_answers_is_refused_soon() -> None:
             connected(address, None),
         ):
             pass
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 300
 
 
 def test_a_folder_too_deep_for_rays_sockets_is_refused(
