@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,15 @@ class Node:
 
     def kill(self) -> None:
         """All its processes at once, as when a machine loses power."""
-        for pid, session, _ in processes():
-            if session == self.process.pid:
-                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:  # one may just have started another
+            alive = [pid for pid, session, _ in processes() if session == self.process.pid]
+            if not alive:
+                break
+            for pid in alive:
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
         self.process.wait()
 
     def works_on(self, key: str) -> int | None:
@@ -51,10 +57,10 @@ def processes() -> Iterator[tuple[int, int, str]]:
         if entry.name.isdigit():
             try:
                 state, _, _, session = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:4]
-                name = (entry / "cmdline").read_text().replace("\0", " ").strip()
+                name = (entry / "cmdline").read_text(errors="replace").replace("\0", " ").strip()
             except OSError:
                 continue
-            if state != "Z":
+            if state not in ("Z", "X"):
                 yield int(entry.name), int(session), name
 
 
@@ -150,7 +156,11 @@ class Context:
 
 
 def work(context: Context, job: Job, report: Report) -> Result:
-    """Write what the job is told into an artefact, after those of the jobs that it needs."""
+    """Write what the job is told into an artefact, after those of the jobs that it needs.
+
+    A job may be told to take so many steps, each of so many seconds; to keep how far it is; and to wait before the last step
+    until there is a file, telling how far it is all the while.
+    """
     told = job.parameters
     before = b"".join(context.folder.artifact(f"out/{key}").read_bytes() for key in told.get("reads", ()))
     if told.get("outside"):
@@ -158,10 +168,13 @@ def work(context: Context, job: Job, report: Report) -> Result:
     state = context.folder.artifact(f"out/{job.key}.checkpoint.bin")
     start = int(state.read_text()) if state.exists() else 0
     state.parent.mkdir(parents=True, exist_ok=True)
-    started = time.time()
-    for number in range(start, told.get("steps", 1)):
+    started, steps = time.time(), told.get("steps", 1)
+    for number in range(start, steps):
+        while number + 1 == steps and not Path(told.get("until", "/")).exists():
+            report(Step(job.key, number, steps, {}))
+            time.sleep(0.1)
         time.sleep(told.get("seconds", 0.0))
-        report(Step(job.key, number + 1, told.get("steps", 1), {}))
+        report(Step(job.key, number + 1, steps, {}))
         if told.get("keeps"):
             state.write_text(str(number + 1))
     if job.kind == "fail":

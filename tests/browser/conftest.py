@@ -32,8 +32,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 120_000
-"""Milliseconds: a browser on a busy machine may need a minute for what takes it a second of its own time."""
+PATIENCE = 300_000
+"""Milliseconds: a browser on a busy machine may need minutes for what takes it a second of its own time."""
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail(message)
         pytest.skip(message)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        found = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, timeout=PATIENCE)
         yield found
         found.close()
 

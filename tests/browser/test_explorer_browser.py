@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from explored_runs import explored_sound_run
-from playwright.sync_api import CDPSession, Page
+from page_clock import PageClock
+from playwright.sync_api import Page
 from skimage.metrics import structural_similarity
 
 from healthgan.report import build
@@ -269,26 +269,16 @@ def test_four_thousand_images_open_and_move_fast(tmp_path, opened) -> None:
     page = (build(folder.path)).as_uri()
     assert (folder.path / "report.html").stat().st_size < 5_000_000
     here = opened(folder)
-    session = here.context.new_cdp_session(here)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def spent(act: Callable[[], object]) -> float:
-        before = seconds(session)
-        act()
-        return seconds(session) - before
+    clock = PageClock(here)
 
     def reopen() -> None:
         here.goto(page)
         here.wait_for_selector("#explorer[data-ready]")
 
-    assert 0.05 < spent(reopen) < 2, "the clock runs on when a page is opened anew"
-    assert spent(lambda: here.evaluate(MOVES)) / 60 < 0.05
-
-
-def seconds(session: CDPSession) -> float:
-    """Time of the page's thread: scripts, styles, layout and painting."""
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
+    spent, allowed = clock.spent_and_allowed(reopen, 2)
+    assert 0.01 < spent < allowed, "the clock runs on when a page is opened anew"
+    spent, allowed = clock.spent_and_allowed(lambda: here.evaluate(MOVES), 60 * 0.05)
+    assert spent < allowed
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
