@@ -58,7 +58,11 @@ def test_what_is_exported_is_read_back_equal(tmp_path, target, channels, names):
 
 
 @pytest.mark.parametrize("target", ["made.npz", "made"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=60,
+)
 @given(data=st.data())
 def test_any_class_name_survives_or_is_refused(tmp_path_factory, target, data):
     text = st.text(st.characters(codec=None), min_size=1, max_size=6).filter(str.strip)

@@ -188,7 +188,11 @@ def test_how_many_and_which_seed(file) -> None:
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=80,
+)
 def test_any_flipped_bit_is_noticed_or_harmless(file, data) -> None:
     """Harmless is a blank between the header and the tensors, which nothing reads."""
     whole = file.read_bytes()

@@ -82,7 +82,7 @@ def test_whole_files_are_read(place, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
 def test_damaged_files_end_in_images_or_in_one_message(place, name, data):
     body = bytearray(FILES[name])

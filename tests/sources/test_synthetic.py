@@ -152,7 +152,11 @@ BYTES = {
 
 
 @pytest.mark.parametrize("name", BYTES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=60,
+)
 @given(data=st.data())
 def test_damage_ends_in_images_or_in_one_message(tmp_path, name, data):
     body = BYTES[name]
