@@ -56,8 +56,14 @@ def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def run(*arguments: object) -> Ended:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["healthgan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
+        heard = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        finally:  # a stopped program hears no more, as its process is about to end
+            for number, handler in heard.items():
+                if handler is not None:  # one that Python knows
+                    signal.signal(number, handler)
         return Ended(int(end.value.code or 0), *capsys.readouterr())
 
     return run

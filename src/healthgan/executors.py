@@ -19,6 +19,7 @@ from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
+from multiprocessing.resource_tracker import ensure_running as track_resources
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,7 @@ def load_ahead() -> BaseContext:
         return multiprocessing.get_context("spawn")
     process = multiprocessing.get_context("forkserver")
     process.set_forkserver_preload(_LOADED)
+    track_resources()  # by itself: it lets Ctrl-C through again for what is started after it
     with _starting():
         ensure_running()
     return process
