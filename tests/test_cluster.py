@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -94,8 +95,8 @@ class TestJobs:
     def test_a_failing_job_ends_the_whole_and_no_other_goes_on(self, context: Context) -> None:
         started = time.monotonic()
         with pytest.raises(InputError, match=r"^this job fails$"):
-            run(context, [job("slow", seconds=300), job("wrong", kind="fail"), job("next", "wrong")])
-        assert time.monotonic() - started < 200
+            run(context, [job("slow", seconds=1800), job("wrong", kind="fail"), job("next", "wrong")])
+        assert time.monotonic() - started < 1500
         wait_until(lambda: not any(name in ("ray::slow", "ray::next") for _, _, name in processes()))
         assert context.folder.records() == []
 
@@ -115,36 +116,46 @@ class TestJobs:
         assert sum("doomed was lost" in text for text in told) == LOSSES - 1
 
     def test_a_job_whose_worker_is_killed_goes_on_from_its_checkpoint(
-        self, context: Context, two: tuple[str, Node, Node]
+        self, context: Context, two: tuple[str, Node, Node], tmp_path: Path
     ) -> None:
         killed: list[int] = []
+        go_on = tmp_path / "go on"
 
         def kill_once(step: Step) -> None:
             checkpoint = context.folder.artifact("out/long.checkpoint.bin")
-            if not killed and checkpoint.exists():
-                found = [pid for node in two[1:] if (pid := node.works_on("long"))]
-                killed.extend(found)
+            found = [pid for node in two[1:] if (pid := node.works_on("long"))]
+            if not killed and checkpoint.exists() and found:
                 os.kill(found[0], signal.SIGKILL)
+                killed.extend(found)
+                go_on.touch()
 
-        found = run(context, [job("long", steps=8, seconds=0.7, keeps=True)], report=kill_once)
+        jobs = [job("long", steps=8, seconds=0.1, keeps=True, until=str(go_on))]
+        found = run(context, jobs, report=kill_once)
         assert killed
         assert 0 < found["long"]["went_on_from"] < 8
         assert not list(context.folder.artifact("").rglob("*.checkpoint.*"))
 
-    def test_a_job_that_hangs_is_done_again(self, context: Context, two: tuple[str, Node, Node]) -> None:
+    def test_a_job_that_hangs_is_done_again(
+        self, context: Context, two: tuple[str, Node, Node], tmp_path: Path
+    ) -> None:
         stopped: list[int] = []
+        go_on = tmp_path / "go on"
 
         def stop_once(step: Step) -> None:
-            if not stopped:
-                stopped.extend(pid for node in two[1:] if (pid := node.works_on("stuck")))
-                os.kill(stopped[0], signal.SIGSTOP)
+            found = [pid for node in two[1:] if (pid := node.works_on("stuck"))]
+            if not stopped and found:
+                os.kill(found[0], signal.SIGSTOP)
+                stopped.extend(found)
+                go_on.touch()
 
         told: list[str] = []
         try:
-            jobs = [job("stuck", steps=4, seconds=1.0)]
-            assert run(context, jobs, report=stop_once, notice=told.append, silent=8).keys() == {"stuck"}
+            jobs = [job("stuck", until=str(go_on))]
+            assert run(context, jobs, report=stop_once, notice=told.append, silent=15).keys() == {"stuck"}
         finally:
-            os.kill(stopped[0], signal.SIGKILL)
+            for pid in stopped:
+                with suppress(ProcessLookupError):  # Ray has ended it
+                    os.kill(pid, signal.SIGKILL)
         assert "stuck was lost (TimeoutError) and is done again" in told
 
     def test_a_study_that_was_stopped_goes_on_from_its_checkpoint(self, context: Context) -> None:
@@ -174,8 +185,9 @@ def test_a_study_loses_a_worker_and_then_a_node(
     def kill(step: Step) -> None:
         at_work = head.works_on(step.key) or second.works_on(step.key)
         if not lost and at_work:
-            os.kill(at_work, signal.SIGKILL)
-            lost.append("worker")
+            with suppress(ProcessLookupError):  # it has just ended, and another is to come
+                os.kill(at_work, signal.SIGKILL)
+                lost.append("worker")
         elif lost == ["worker"] and second.works_on(step.key):
             second.kill()
             lost.append("node")
@@ -211,12 +223,15 @@ def test_a_study_on_this_machine_from_the_command_line(blobs: Path, tmp_path: Pa
     protocol.write_text(to_toml(tiny_protocol()), encoding="utf-8")
     command = ["study", blobs, "--protocol", protocol, "--out", tmp_path / "run", "--cluster", "local"]
     with tempfile.TemporaryDirectory(prefix="h") as temporary:
-        ended = subprocess.run(
-            [sys.executable, "-m", "healthgan", *map(str, command), "--jobs", "2", "--json"],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TMPDIR": temporary},
-        )
+        for _ in range(3):
+            ended = subprocess.run(
+                [sys.executable, "-m", "healthgan", *map(str, command), "--jobs", "2", "--json"],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "TMPDIR": temporary},
+            )
+            if "node timed out during startup" not in ended.stderr:  # Ray's word for a machine too busy
+                break
         left = [
             path for pattern in ("hg-ray-*", "healthgan-node-*") for path in Path(temporary).glob(pattern)
         ]
