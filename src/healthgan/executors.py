@@ -243,13 +243,15 @@ def _listen(
 
 @contextmanager
 def _starting() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM for the block; processes that are started in it never hear Ctrl-C.
+    """Hold back Ctrl-C, SIGTERM and alarms for the block; processes that are started in it never hear Ctrl-C.
 
-    A terminal sends Ctrl-C to workers too, also to those that are still loading and can't ignore it yet.
+    A terminal sends Ctrl-C to workers too, also to those that are still loading and can't ignore it yet. What comes in the
+    middle of a start would leave half a worker.
     """
     caught: list[int] = []
     main = threading.current_thread() is threading.main_thread()  # others are never interrupted
-    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM) if main}
+    held = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, name)]
+    handlers = {one: signal.getsignal(one) for one in held if main}
     for one in handlers:
         signal.signal(one, lambda number, _: caught.append(number))
     masks = hasattr(signal, "pthread_sigmask")  # not on Windows
