@@ -24,7 +24,7 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 STAND_INS = {
     # On this machine, whatever the node. Ray gives up now and then where a machine is very busy, and is started again.
     "srun": 'while [[ $1 == -* ]]; do shift; done\nuntil "$@"; do sleep 1; done\n',
-    "scontrol": "echo here; echo there\n",
+    "scontrol": "echo here; sleep 1; echo there\n",  # slowly: whoever reads the first name only must wait for the last
     # The study could be done before the second node is there.
     "venv/bin/healthgan": 'until (($(grep -c "Ray runtime started" "$LOG") >= 2)); do sleep 1; done\n'
     f'exec {sys.prefix}/bin/healthgan "$@"\n',
