@@ -23,7 +23,7 @@ test: $(VENV)/.test-installed browser
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(TWO)
+	$(BIN)/coverage run -m pytest $(TWO) --durations=60
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90
 
