@@ -5,10 +5,12 @@
 A STUDY is what follows ``healthgan study`` (in quotes); without any, `phantom --protocol quick` (the published study in
 small) and `phantom --protocol sound-quick`. Each is run ``--rounds`` times, in turn, into new folders below FOLDER.
 Memory is the proportional set size (a page that processes share counts once), looked at every half second: a peak between
-two looks is missed. Linux only.
+two looks is missed. Processor seconds are those of all processes, also of workers, which a server of the study's starts and
+which outlives it for a moment. Linux only.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import resource
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ from batched import versions
 
 SMALL = ("phantom --protocol quick", "phantom --protocol sound-quick")
 LOOK = 0.5
+_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def memory_mib(session: int) -> float:
@@ -50,6 +54,7 @@ def run(study: str, folder: Path) -> dict[str, float]:
         while process.poll() is None:
             peak = max(peak, memory_mib(process.pid))
             time.sleep(LOOK)
+        _wait_for_all()
         log.seek(0)
         told = log.read()
     if process.returncode:
@@ -62,6 +67,18 @@ def run(study: str, folder: Path) -> dict[str, float]:
     }
 
 
+def _adopt() -> None:
+    """Let processes whose parent ends become this one's, so that they can be waited for and their time is counted."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _wait_for_all() -> None:
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("studies", nargs="*", metavar="STUDY", default=SMALL)
@@ -69,6 +86,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
+    _adopt()
     found = {"date": time.strftime("%Y-%m-%d"), "load": os.getloadavg()[0], **versions()}
     runs: dict[str, list[dict[str, float]]] = {study: [] for study in options.studies}
     for number in range(options.rounds):
