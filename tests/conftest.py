@@ -11,7 +11,7 @@ assert not {"numpy", "torch"} & sys.modules.keys(), "too late to choose the numb
 os.environ["OMP_NUM_THREADS"] = "1"  # the same bits are promised on one thread only; processes inherit it
 
 # Coverage counts what the tests' own processes run. In every process that these start as well, it would slow each start
-# and each study by two fifths, and find next to nothing new.
+# and each study, and find little more: 99 % of lines in place of 97.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 

@@ -1,4 +1,4 @@
-"""PyTorch's Adam, without its optimiser class, which loads PyTorch's compiler: 2 seconds and 70 MB in every worker."""
+"""PyTorch's Adam, without its optimiser class, which loads PyTorch's compiler into every worker."""
 
 from collections.abc import Sequence
 

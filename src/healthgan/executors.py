@@ -59,7 +59,8 @@ def run_jobs(
 
     Workers know nothing of this process but what is handed to them, use one thread each, and end themselves when it
     dies. On Linux they are forked from a process that has loaded libraries and does nothing else (Python's fork server; it
-    lasts as long as this process): two seconds and 200 MB are spent once and not in each. Elsewhere each starts afresh.
+    lasts as long as this process), so that loading is paid for once; docs/performance.md has what that saves. Elsewhere each
+    starts afresh.
     Jobs start in the order of the list. Records come as jobs end. A job that fails ends the whole:
     its exception is raised here and the jobs not yet started are dropped. Of jobs that were done together, the
     records of those that did not fail come before it.

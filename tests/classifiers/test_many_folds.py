@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 PUBLISHED = Recipe(scale_pixels=False, learning_rate=1e-3, batch=16)
 FLOAT64 = 1e-8
 """Probabilities after some tens of steps in float64. Unscaled pixels make sums of 10³ terms of 10² each, 1e-11 off in
-another order where they are 1e5; a step of KerasAdam divides by the root of a mean square and makes a hundred times that."""
+another order where they are 1e5; a step of Adam divides by the root of a mean square and makes a hundred times that."""
 TEST = np.random.default_rng(1).integers(0, 256, (11, 12, 12, 1), dtype=np.uint8)
 
 

@@ -17,7 +17,7 @@ from healthgan.keras_semantics import KerasAdam
 CPU = torch.device("cpu")
 FLOAT64 = 1e-9
 """Weights and losses after a dozen steps in float64: sums of 10⁴ terms near 1 are 1e-14 off in another order, and a step of
-KerasAdam, which divides by the root of a mean square, may make much more of that where a slope is small."""
+Adam, which divides by the root of a mean square, may make much more of that where a slope is small."""
 SETTINGS = {"preset": "dcgan-small", "epochs": 2, "batch": 8, "learning_rate": 1e-3}
 
 

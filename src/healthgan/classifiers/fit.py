@@ -19,7 +19,7 @@ class Recipe:
 
     Attributes:
         scale_pixels: divide the pixels by 255, or take them as they are (0…255).
-        learning_rate: of KerasAdam.
+        learning_rate: of Adam.
         batch: images a step; the last, smaller batch of an epoch is kept.
     """
 
@@ -149,7 +149,7 @@ def _inputs(classifier: Classifier, pixels: Tensor) -> Tensor:
 
 
 def _step(classifier: Classifier, pixels: Tensor, targets: Tensor) -> Tensor:
-    """One step of KerasAdam on binary cross-entropy; how many images the network judged right before it."""
+    """One step of Adam on binary cross-entropy; how many images the network judged right before it."""
     logits = classifier.network(_inputs(classifier, pixels))
     loss = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
     classifier.adam.step(torch.autograd.grad(loss, classifier.adam.parameters))
