@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"generators", "datasets", "exports", "card_text"},
     {"arms"},
     {"jobs", "published_context", "published_classifiers", "sound", "request"},
-    {"studies", "generate", "sampling"},
+    {"studies", "study_names", "generate", "sampling"},
     {"estimate", "calibrate", "timings"},
     {
         "api",

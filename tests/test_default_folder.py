@@ -11,6 +11,7 @@ from PIL import Image
 from healthgan import studies
 from healthgan.request import Request
 from healthgan.sources import load
+from healthgan.study_names import default_folder
 from tiny import Ended, tiny_protocol, write_blobs
 
 
@@ -35,7 +36,7 @@ def test_what_differs_from_the_defaults_stands_in_the_name(
     blobs_study: studies.Study, asked: dict[str, object], name: str
 ) -> None:
     request = replace(blobs_study.request, **asked)
-    assert studies.default_folder(replace(blobs_study, request=request)) == Path("runs") / name
+    assert default_folder(replace(blobs_study, request=request)) == Path("runs") / name
 
 
 def test_a_class_of_any_name_makes_a_folder_of_its_own_inside_runs(blobs_study: studies.Study) -> None:
@@ -44,7 +45,7 @@ def test_a_class_of_any_name_makes_a_folder_of_its_own_inside_runs(blobs_study: 
         request=replace(blobs_study.request, rare="../x y"),
         task=replace(blobs_study.task, rare="../x y"),
     )
-    folder = studies.default_folder(odd)
+    folder = default_folder(odd)
     assert folder.parent == Path("runs")
     assert folder.name == "blobs-tiny-x_y"
 

@@ -11,6 +11,7 @@ from healthgan.errors import InputError
 from healthgan.protocol import load_protocol
 from healthgan.run import RunFolder, without_times
 from healthgan.ssim import best_match
+from healthgan.study_names import settings_toml
 from killed_study import killed
 from tiny import tiny_protocol, write_blobs
 
@@ -117,8 +118,7 @@ def test_another_seed_gives_another_study(blobs, finished, tmp_path) -> None:
     with pytest.raises(InputError, match="other settings"):
         studies.run(other, finished.path, device="cpu", workers=1)
     seeds = {
-        studies.settings_toml(studies.prepare(studies.Request(str(blobs), tiny_protocol(), seed=s)))
-        for s in (0, 1)
+        settings_toml(studies.prepare(studies.Request(str(blobs), tiny_protocol(), seed=s))) for s in (0, 1)
     }
     assert len(seeds) == 2
 

@@ -18,6 +18,7 @@ from healthgan.protocol import Protocol, load_protocol
 from healthgan.protocol_sound import Sound
 from healthgan.request import Request
 from healthgan.sources.arrays import from_arrays
+from healthgan.study_names import default_folder
 
 if TYPE_CHECKING:
     from healthgan.generators.presets import DiffusionGenerator
@@ -134,7 +135,7 @@ def study(
     prepared = studies.prepare(request, images)
     for warning in prepared.warnings:
         warnings.warn(warning, stacklevel=2)
-    folder = studies.default_folder(prepared) if out is None else Path(out)
+    folder = default_folder(prepared) if out is None else Path(out)
     from healthgan.estimate import progress_of
     from healthgan.report import build
     from healthgan.result import Study

@@ -101,7 +101,7 @@ def _jobs(
 def _done(study: "Study | SoundStudy", folder: Path) -> set[str]:
     """Keys of the jobs that an earlier start of this very study has done in the folder."""
     from healthgan.run import RunFolder
-    from healthgan.studies import settings_toml
+    from healthgan.study_names import settings_toml
 
     settings = folder / "study.toml"
     if not settings.is_file() or settings.read_text("utf-8") != settings_toml(study):

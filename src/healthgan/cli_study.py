@@ -104,6 +104,7 @@ def study(
     from healthgan.report import build
     from healthgan.report.brought import warnings
     from healthgan.report.reading import read_run
+    from healthgan.study_names import default_folder
     from healthgan.terminal import warn
 
     request = studies.Request(
@@ -112,7 +113,7 @@ def study(
     with kept(_nothing_is_kept):
         prepared = studies.prepare(request)
     warn(prepared.warnings)
-    folder = out or studies.default_folder(prepared)
+    folder = out or default_folder(prepared)
     if dry_run:
         from healthgan.cli_plan import print_plan
         from healthgan.devices import choose_device, cores

@@ -1,7 +1,5 @@
 """A study from its source to its records: the only place where stages, jobs and the run folder meet."""
 
-import json
-import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -17,13 +15,14 @@ from healthgan.executors import Job, Report, Together, Work, load_ahead, run_job
 from healthgan.facts import task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import Collection
-from healthgan.protocol import Control, Protocol, to_toml
+from healthgan.protocol import Control, Protocol
 from healthgan.protocol_sound import Sound
 from healthgan.request import Request as Request
 from healthgan.run import Record, RunFolder, code_digest, environment, open_run
 from healthgan.sound.prepare import SoundStudy, prepare_sound
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
+from healthgan.study_names import settings_toml
 from healthgan.task import Task, check_rare, make_task, top_up
 
 ARMS = ("real", "generated", "control")
@@ -248,49 +247,6 @@ def _outside(study: Study | SoundStudy) -> tuple[Path, ...]:
     return () if weights is None else (weights,)
 
 
-def settings_toml(study: Study | SoundStudy) -> str:
-    """The resolved settings as TOML: the request, then the protocol. Equal settings mean the same study."""
-    request = study.request
-    asked = {
-        "source": study.facts["main"]["source"],
-        "rare": study.task.rare,
-        "reference": study.task.reference,
-        "rare_images": len(study.task.rares["train"]),
-        "height": study.facts["main"]["size"][0],
-        "width": study.facts["main"]["size"][1],
-        "seed": request.seed,
-        "data": study.facts["main"]["digest"],
-    }
-    if isinstance(study, SoundStudy):
-        asked |= {"design": study.design}
-        named = {name: study.facts[name] for name in ("external", "other", "onward")}
-        asked |= {name: facts["digest"] for name, facts in named.items() if facts is not None}
-    elif study.control is not None:
-        asked["control_data"] = study.facts["control"]["digest"]
-    if study.brought is not None:
-        asked["synthetic"] = study.facts["synthetic"]["digest"]
-    lines = [f"{key} = {value if isinstance(value, int) else _quoted(value)}" for key, value in asked.items()]
-    return to_toml(study.protocol) + "\n[study]\n" + "\n".join(lines) + "\n"
-
-
-def default_folder(study: Study | SoundStudy) -> Path:
-    """Where a study goes unless told otherwise: named after its source, its protocol and what was asked beside the defaults."""
-    request = study.request
-    facts = study.facts
-    asked = {
-        "": study.task.rare if request.rare is not None else None,
-        "vs_": study.task.reference if request.reference is not None else None,
-        "rare": request.rare_count,
-        "size": request.size,
-        "synthetic_": facts["synthetic"]["name"] if "synthetic" in facts else None,
-        "test_": facts["external"]["source"] if facts.get("external") else None,
-        "seed": request.seed or None,
-    }
-    parts = [study.task.source, study.protocol.name]
-    parts += [f"{what}{value}" for what, value in asked.items() if value is not None]
-    return Path("runs") / "-".join(re.sub(r"[^\w.@-]+", "_", part).strip("._-") for part in parts)
-
-
 def _finished(folder: RunFolder, study: Study | SoundStudy) -> dict[str, Record]:
     """The finished jobs' records by key; the first record of a run tells what its task is."""
     finished = folder.finished()
@@ -298,7 +254,3 @@ def _finished(folder: RunFolder, study: Study | SoundStudy) -> dict[str, Record]
         folder.append(study.facts)
         finished = {"task": study.facts, **finished}
     return finished
-
-
-def _quoted(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True)
