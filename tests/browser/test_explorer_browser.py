@@ -276,7 +276,7 @@ def test_four_thousand_images_open_and_move_fast(tmp_path, opened) -> None:
         here.wait_for_selector("#explorer[data-ready]")
 
     spent, allowed = clock.spent_and_allowed(reopen, 2)
-    assert 0.01 < spent < allowed, "the clock runs on when a page is opened anew"
+    assert 0 < spent < allowed, "the clock runs on when a page is opened anew"
     spent, allowed = clock.spent_and_allowed(lambda: here.evaluate(MOVES), 60 * 0.05)
     assert spent < allowed
 

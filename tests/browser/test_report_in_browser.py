@@ -75,7 +75,7 @@ def test_a_page_stands_at_once_with_the_answer_on_top(reader, report) -> None:
     assert page.locator(".verdict .word").bounding_box()["y"] < 450
     assert page.locator(".verdict .next").is_visible()
     spent, allowed = PageClock(page).spent_and_allowed(page.reload, MAIN_THREAD_SECONDS)
-    assert 0.01 < spent < allowed
+    assert 0 < spent < allowed, "nothing measured, or more than promised"
 
 
 def test_no_width_makes_the_page_scroll_sideways(reader, report) -> None:
