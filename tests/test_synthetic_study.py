@@ -282,11 +282,13 @@ def test_halves_share_nothing_and_lose_nothing(count, seed) -> None:
 def test_altered_copies_are_counted(blobs) -> None:
     task = studies.prepare(studies.Request(str(blobs), PROTOCOL)).task
     copies = np.clip(held_out(blobs).astype(int) + 9, 0, 255).astype(np.uint8)[..., None]
-    found = altered_copies(Brought(copies, np.arange(len(copies)), True), task, seed=0)
+    learned = [task.rares["train"], task.references["train"]]
+    scored = [*task.balanced("val"), *task.balanced("test")]
+    found = altered_copies(Brought(copies, np.arange(len(copies)), True), learned, scored, seed=0)
     assert found["suspects"] == len(copies) == 16
     assert found["beyond_chance"]
     assert found["calibrated_on"] == 24 + 60
-    clean = altered_copies(Brought(wide(MADE)[..., None], np.arange(MADE), True), task, seed=0)
+    clean = altered_copies(Brought(wide(MADE)[..., None], np.arange(MADE), True), learned, scored, seed=0)
     assert clean["suspects"] < 16
     assert clean["beyond_chance"] == (betabinom.sf(clean["suspects"] - 1, MADE, 1, 84) < 0.01)
 

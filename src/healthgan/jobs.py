@@ -168,7 +168,10 @@ def _candidates(context: Context, job: Job) -> tuple[Candidates, Result]:
     reals = context.task.rares["train"].pixels
     if context.brought is not None:
         seed = seed_for(context.seed, f"{job.key}/suspects")
-        suspects = altered_copies(context.brought, context.task, seed)
+        task = context.task
+        scored = [*task.balanced("val"), *task.balanced("test")]
+        learned = [task.rares["train"], task.references["train"]]
+        suspects = altered_copies(context.brought, learned, scored, seed)
         found = candidates_of(context.brought, reals, threads=context.workers)
         return found, {"heldout_suspects": suspects}
     settings = context.protocol.generator

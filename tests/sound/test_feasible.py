@@ -1,6 +1,7 @@
 """What a sound study refuses, or warns of, before anything is trained."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from healthgan.images import Collection, ImageSet, Split
 from healthgan.protocol import load_protocol
 from healthgan.protocol_sound import Curve, Onward, Other, Sound
 from healthgan.request import Request
+from healthgan.sound import external
 from healthgan.sound import prepare as preparing
 from healthgan.sound.cells import external_members, fold_patients
 from healthgan.sound.prepare import SoundStudy, prepare_sound
@@ -58,7 +60,8 @@ def prepared(
     **asked: Any,
 ) -> SoundStudy:
     sources = {"here": here() if collection is None else collection, "elsewhere": other}
-    monkeypatch.setattr(preparing, "load", lambda name, **_: sources[name])
+    for module in (preparing, external):
+        monkeypatch.setattr(module, "load", lambda name, **_: sources[name])
     return prepare_sound(Request("here", protocol, **asked), protocol)
 
 
@@ -222,13 +225,36 @@ def test_what_arms_learn_from_elsewhere_is_not_tested_on(monkeypatch: pytest.Mon
     assert shown(study.external.rares, study.external.references) == shown(test) - {
         image.tobytes() for image in test.pixels[:4]
     }
-    unsplit = replace(there, splits={"train": there["train"]})
-    study = prepared(monkeypatch, protocol, other=unsplit, test="elsewhere")
+
+
+def test_a_patient_who_teaches_one_finding_elsewhere_is_not_tested_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a source that is not split, under any name: its training pictures may show other classes of the same patients."""
+    images = phantom(size=16, seed=9, counts=COUNTS)["train"]
+    assert images.patients is not None
+    both = replace(
+        images,
+        pixels=np.concatenate([images.pixels, 255 - images.pixels]),
+        labels=np.concatenate([images.labels, np.full(len(images), 2)]),
+        patients=np.concatenate([images.patients, images.patients]),
+        class_names=(*images.class_names, "inverted"),
+        columns={},
+    )
+    unsplit = replace(here(), name="elsewhere", splits={"train": both})
+    protocol = small().model_copy(
+        update={"other": Other(source="./elsewhere", rare="inverted", reference="normal")}
+    )
+    sources = {"here": here(), "elsewhere": unsplit, "./elsewhere": unsplit}
+    for module in (preparing, external):
+        monkeypatch.setattr(module, "load", lambda name, **_: sources[name])
+    study = prepare_sound(Request("here", protocol, test="elsewhere"), protocol)
     assert study.external is not None
     assert study.other is not None
-    judged = shown(study.external.rares, study.external.references)
-    assert judged
-    assert not judged & shown(*study.other)
+    taught = set(np.concatenate([members.patient for members in study.other]).tolist())
+    tested = np.concatenate([study.external.rares.patient, study.external.references.patient])
+    assert len(study.external.rares) > 1
+    assert not taught & set(tested.tolist())
 
 
 def test_the_second_question_is_judged_on_no_picture_that_taught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +266,20 @@ def test_the_second_question_is_judged_on_no_picture_that_taught(monkeypatch: py
     assert study.facts["onward"]["dropped"] == len(own["train"])
     judged = shown(study.onward.rares["test"], study.onward.references["test"])
     assert judged == shown(there["test"])
+
+
+def test_the_second_question_is_judged_on_no_synthetic_picture_that_taught(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = phantom(size=16, seed=9, counts=COUNTS)
+    rare = there["test"].pixels[there["test"].members("cardiomegaly")][:10]
+    np.savez(tmp_path / "made.npz", images=rare)
+    protocol = small().model_copy(update={"onward": Onward(source="elsewhere", synthetic="synthetic-25")})
+    study = prepared(monkeypatch, protocol, None, there, synthetic=str(tmp_path / "made.npz"))
+    assert study.onward is not None
+    assert study.facts["onward"]["dropped"] == 10
+    judged = shown(study.onward.rares["test"], study.onward.references["test"])
+    assert judged == shown(there["test"]) - {image.tobytes() for image in rare}
 
 
 def test_a_learning_curve_that_can_t_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from healthgan.executors import Job, Step
 from healthgan.protocol import load_protocol
 from healthgan.protocol_sound import Onward, Sound
 from healthgan.run import RunFolder, without_times
-from healthgan.sound import fits, prepare
+from healthgan.sound import external, fits, prepare
 from healthgan.sound.context import SoundContext
 from healthgan.sound.fits import fit_many
 from healthgan.sound.jobs import do_sound_job
@@ -56,7 +56,8 @@ def prepared(monkeypatch: pytest.MonkeyPatch, protocol: Sound, **asked: Any) -> 
         "here": phantom(size=16, seed=2, counts=COUNTS),
         "there": phantom(size=16, seed=9, counts=COUNTS),
     }
-    monkeypatch.setattr(prepare, "load", lambda name, **_: found[name])
+    for module in (prepare, external):
+        monkeypatch.setattr(module, "load", lambda name, **_: found[name])
     study = studies.prepare(studies.Request("here", protocol, **asked))
     assert isinstance(study, SoundStudy)
     return study

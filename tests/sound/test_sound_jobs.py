@@ -19,7 +19,7 @@ from healthgan.protocol import load_protocol, parse_protocol, to_toml
 from healthgan.protocol_sound import ARMS, Onward, Sound
 from healthgan.run import RunFolder
 from healthgan.scores import auroc
-from healthgan.sound import generators
+from healthgan.sound import external, generators
 from healthgan.sound import jobs as sound_jobs
 from healthgan.sound import prepare as preparing
 from healthgan.sound.context import SoundContext, kept_by, pool_file
@@ -64,13 +64,17 @@ def everything_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_jobs, "kept_by", keep)
 
 
+def give(monkeypatch: pytest.MonkeyPatch, own: Collection, other: Collection) -> None:
+    """The source 'here' is ``own``, any other is ``other``."""
+    for module in (preparing, external):
+        monkeypatch.setattr(module, "load", lambda name, **_: own if name == "here" else other)
+
+
 def prepare(
     monkeypatch: pytest.MonkeyPatch, protocol: Sound, collection: Collection | None = None, **asked: Any
 ) -> SoundStudy:
     found = phantom(size=16, seed=2, counts=COUNTS) if collection is None else collection
-    monkeypatch.setattr(
-        preparing, "load", lambda name, **_: found if name == "here" else phantom(size=16, seed=9)
-    )
+    give(monkeypatch, found, phantom(size=16, seed=9))
     study = studies.prepare(studies.Request("here", protocol, **asked))
     assert isinstance(study, SoundStudy)
     return study
@@ -276,7 +280,7 @@ def test_an_external_test_set_is_judged_too(monkeypatch: pytest.MonkeyPatch, tmp
 def test_training_images_in_an_external_set_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = phantom(size=16, seed=2, counts=COUNTS)
     leaky = with_test(phantom(size=16, seed=9, counts=COUNTS), honest["train"])
-    monkeypatch.setattr(preparing, "load", lambda name, **_: honest if name == "here" else leaky)
+    give(monkeypatch, honest, leaky)
     with pytest.raises(InputError, match="stand in"):
         studies.prepare(studies.Request("here", small(), test="elsewhere"))
 
@@ -366,6 +370,29 @@ def test_brought_images_need_a_test_split(monkeypatch: pytest.MonkeyPatch, tmp_p
             replace(whole, splits={"train": whole["train"]}),
             synthetic=str(tmp_path),
         )
+
+
+@pytest.mark.parametrize("leaked", ["test", "external", None])
+def test_altered_copies_of_what_is_scored_are_found_among_brought_images(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, everything_kept: None, leaked: str | None
+) -> None:
+    """Test images a pixel to the side, brighter and noisy: no picture is equal, and a gain would be a leak."""
+    own, there = phantom(size=16, seed=2, counts=COUNTS), phantom(size=16, seed=9)
+    source = {"test": own["test"], "external": there["test"], None: phantom(size=16, seed=77)["train"]}[
+        leaked
+    ]
+    pixels = source.pixels[source.members("cardiomegaly")][:20].astype(int)
+    noise = np.random.default_rng(0).normal(0, 3, pixels.shape)
+    altered = np.rint(np.roll(pixels, 1, axis=2) + 6 + noise).clip(0, 255).astype(np.uint8)
+    np.savez(tmp_path / "made.npz", images=altered)
+    protocol = small(synthetic=("synthetic-25",))
+    study = prepare(monkeypatch, protocol, own, synthetic=str(tmp_path / "made.npz"), test="elsewhere")
+    assert study.facts["synthetic"]["left_out"] == 0
+    records = do_all(study, tmp_path / "run")
+    found = records["pool/main/0"]["heldout_suspects"]
+    assert found["images"] == 20
+    assert (found["suspects"] >= 15) == found["beyond_chance"] == (leaked is not None), found
+    assert sum("heldout_suspects" in record for record in records.values()) == 1
 
 
 def test_jobs_wait_for_what_they_read(monkeypatch: pytest.MonkeyPatch) -> None:

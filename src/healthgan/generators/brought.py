@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from healthgan.generators.interface import declared_checks, heldout_suspects
 from healthgan.images import Split
 from healthgan.sources import printable
 from healthgan.sources.synthetic import load_synthetic
-from healthgan.task import Task
+from healthgan.task import Members, Task
 
 if TYPE_CHECKING:
     from healthgan.likeness import Candidates
@@ -128,13 +128,22 @@ def candidates_of(brought: Brought, reals: NDArray[np.uint8], *, threads: int | 
     return replace(found, round=none, epoch=none, vector=brought.position[found.vector])
 
 
-def altered_copies(brought: Brought, task: Task, seed: int) -> dict[str, Any]:
-    """Images that look like altered copies of the validation and test images that the study scores; decides nothing.
+def altered_copies(
+    brought: Brought,
+    learned: Sequence[Members],
+    scored: Sequence[Members],
+    seed: int,
+    *,
+    elsewhere: Sequence[Members] = (),
+) -> dict[str, Any]:
+    """Images that look like altered copies of the images that classifiers are scored on; decides nothing.
 
     Args:
         brought: what ``read_brought`` gave.
-        task: of the study.
+        learned: training images, all classes.
+        scored: the source's validation and test images that the study scores.
         seed: draws up to 2,000 training images, which set the thresholds, and divides their patients.
+        elsewhere: images of another source that it scores, whose patients are others.
 
     Returns:
         ``heldout_suspects``'s counts and ``beyond_chance``: whether so many would turn up in less than 1 % of
@@ -143,16 +152,16 @@ def altered_copies(brought: Brought, task: Task, seed: int) -> dict[str, Any]:
     """
     from scipy.stats import betabinom
 
-    scored = [members for split in _HELD_OUT for members in task.balanced(split)]
-    heldout = np.concatenate([members.pixels for members in scored])
-    patients = np.concatenate([members.patient for members in scored])
-    learned = [task.rares["train"], task.references["train"]]
+    heldout = np.concatenate([members.pixels for members in (*scored, *elsewhere)])
     train = np.concatenate([members.pixels for members in learned])
     people = np.concatenate([members.patient for members in learned])
+    patients = np.concatenate([members.patient for members in scored])
+    if not brought.patients_known:
+        patients, people = np.arange(len(patients)), np.arange(len(train))
+    strangers = 1 + int(patients.max())
+    patients = np.concatenate([patients, *(strangers + members.patient for members in elsewhere)])
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.permutation(len(train))[:CALIBRATE])
-    if not brought.patients_known:
-        patients, people = np.arange(len(heldout)), np.arange(len(train))
     counts = heldout_suspects(brought.pixels, heldout, patients, train[drawn], people[drawn], seed)
     images, calibrated = len(brought.pixels), int(counts["calibrated_on"])
     rank = max(1.0, calibrated * float(counts["expected"]) / images)

@@ -1,5 +1,6 @@
 """What a report says of synthetic images that were brought instead of made by the study's own generator."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from healthgan.report.reading import Content
@@ -19,7 +20,7 @@ def warnings(run: Content) -> list[str]:
     if facts is None:
         return []
     found = [plain(warning) for warning in facts["warnings"]]
-    suspects = run.records.get("likeness", {}).get("heldout_suspects")
+    suspects = _suspects(run)
     if suspects is not None and suspects["beyond_chance"]:
         found.append(
             f"{suspects['suspects']:,} of {suspects['images']:,} synthetic images look like altered copies of validation or "
@@ -57,7 +58,7 @@ def details(run: Content) -> list[str]:
         f"of {checks['heldout']:,} validation and test images, {checks['heldout_found']:,} stand among them pixel by pixel, "
         f"{checks['heldout_found_mirrored']:,} mirrored",
     ]
-    suspects = run.records.get("likeness", {}).get("heldout_suspects")
+    suspects = _suspects(run)
     if suspects is not None:
         lines.append(
             f"like altered copies of validation or test images: {suspects['suspects']:,}, by chance about "
@@ -65,6 +66,14 @@ def details(run: Content) -> list[str]:
         )
     lines.append("no card" if card is None else _card(card))
     return lines
+
+
+def _suspects(run: Content) -> Record | None:
+    """Counts of images that look like altered copies; None before they are known, or where none were brought."""
+    told: Iterator[Record] = (
+        record["heldout_suspects"] for record in run.records.values() if "heldout_suspects" in record
+    )
+    return next(told, None)
 
 
 def _card(card: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from healthgan.arms import Materials, make_training
 from healthgan.classifiers.train import train
 from healthgan.executors import Job, Report, Result, Step
 from healthgan.files import write_text
+from healthgan.generators.brought import altered_copies
 from healthgan.generators.interface import check_generated
 from healthgan.generators.measure import measure_generator, times_told
 from healthgan.generators.store import load_generator
@@ -98,6 +99,7 @@ def _pool(context: SoundContext, job: Job, report: Report) -> Result:
     files = {pool_file(cell, number): arrays}
     if number == 0 and is_explored(context, cell):
         files[reals_file(cell)] = beside
+        record |= _suspects(context, task, job)
     for file, content in files.items():
         save_npz(context.folder.artifact(file), **content)
     return record | {"artifacts": context.folder.hashes(list(files))}
@@ -119,6 +121,21 @@ def _candidates(context: SoundContext, cell: str, number: int, seed: int) -> dic
         name: check_generated(generator.sample(count, label, seed), n=count, shape=shape)
         for name, label in wanted.items()
     }
+
+
+def _suspects(context: SoundContext, task: Task, job: Job) -> Result:
+    """Of images that were brought, those that look like altered copies of what any classifier is scored on."""
+    brought, external = context.study.brought, context.study.external
+    if brought is None:
+        return {}
+    found = altered_copies(
+        brought,
+        [task.rares["train"], task.references["train"]],
+        [members[split] for members in (task.rares, task.references) for split in HELD_OUT],
+        seed_for(context.seed, f"{job.key}/suspects"),
+        elsewhere=[] if external is None else [external.rares, external.references],
+    )
+    return {"heldout_suspects": found}
 
 
 def _faithful(context: SoundContext, task: Task, images: NDArray[np.uint8], job: Job) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Read the images of a sound study and plan its jobs; nothing is trained."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from healthgan.executors import Job
 from healthgan.facts import collection_digest, task_facts
 from healthgan.generators.brought import Brought, read_brought
 from healthgan.images import SPLITS, Collection, Split
-from healthgan.protocol_sound import BOTH_CLASSES, Onward, Other, Sound
+from healthgan.protocol_sound import BOTH_CLASSES, Sound
 from healthgan.request import Request
 from healthgan.sound.cells import (
     Cell,
@@ -22,13 +22,13 @@ from healthgan.sound.cells import (
     other_findings,
     plan_cells,
 )
-from healthgan.sound.external import External, check_shape, external_set, pictures_of, without
-from healthgan.sound.feasible import check_cells, check_tested
+from healthgan.sound.external import External, external_test, onward_task, other_images
+from healthgan.sound.feasible import check_cells
 from healthgan.sound.plan import ONWARD, plan_jobs
 from healthgan.sources import load
-from healthgan.splits import Pictures, in_splits, keep_apart
+from healthgan.splits import in_splits, keep_apart
 from healthgan.statistics.words import FEW_SPLITS, NO_CURVE, few_splits_sentence
-from healthgan.task import Members, Task, check_rare, class_pair, make_task
+from healthgan.task import Members, Task, check_rare, class_pair
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +106,16 @@ def prepare_sound(request: Request, protocol: Sound, images: Collection | None =
     brought = None
     if request.synthetic is not None:
         brought, facts["synthetic"] = _brought(request, source, collection, task, first)
-    other, facts["other"] = _other(request, protocol, collection, task)
-    onward, facts["onward"] = _onward(request, protocol.onward, collection, task)
-    learnt = [*(other or ()), *([] if brought is None else [brought])]
-    external, facts["external"] = _external(request, protocol, design, collection, task, learnt)
+    made = [] if brought is None else [brought]
+    other, facts["other"] = other_images(request, protocol.other, collection, task)
+    onward, facts["onward"] = onward_task(request, protocol.onward, collection, task, made)
+    if request.test is not None and design == "tuning":
+        raise InputError(
+            'design.kind = "tuning" chooses settings and reads no test image. Leave --test out, and give it to the study '
+            "that the settings are chosen for."
+        )
+    learnt = None if facts["other"] is None else facts["other"]["digest"]
+    external, facts["external"] = external_test(request, collection, task, [*(other or ()), *made], learnt)
     arms, left_out = _arms(protocol, collection, classes, task, first, brought is not None)
     check_cells(collection, classes, protocol.design, cells, arms)
     if onward is not None:
@@ -221,76 +227,3 @@ def _brought(
             "seed_matters": tuple(source) == ("train",) or request.source == "phantom",
         },
     )
-
-
-def _other(
-    request: Request, protocol: Sound, own: Collection, main: Task
-) -> tuple[tuple[Members, Members] | None, dict[str, Any] | None]:
-    """Training images of another source; none of its pictures stands in the study's own, on which arms are tested."""
-    if protocol.other is None:
-        return None, None
-    source = in_splits(load(protocol.other.source, size=request.size, seed=request.seed), request.seed)
-    task, facts = _elsewhere(request, protocol.other, source, ("train",), own, SPLITS)
-    check_shape(task.rares["train"], main, protocol.other.source)
-    return (task.rares["train"], task.references["train"]), facts
-
-
-def _onward(
-    request: Request, asked: Onward | None, own: Collection, main: Task
-) -> tuple[Task | None, dict[str, Any] | None]:
-    """The second question's task; what it is judged on holds no picture that the study's arms are trained on."""
-    if asked is None:
-        return None, None
-    source, _ = keep_apart(in_splits(load(asked.source, size=request.size, seed=request.seed), request.seed))
-    task, facts = _elsewhere(request, asked, source, ("val", "test"), own, ("train",))
-    check_shape(task.rares["train"], main, asked.source)
-    for name, members in ((task.rare, task.rares["test"]), (task.reference, task.references["test"])):
-        check_tested(members, name, facts["patients_known"], f"the test split of '{asked.source}'")
-    return task, facts
-
-
-def _elsewhere(
-    request: Request,
-    asked: Other | Onward,
-    source: Collection,
-    splits: tuple[Split, ...],
-    own: Collection,
-    held: tuple[Split, ...],
-) -> tuple[Task, dict[str, Any]]:
-    """The task of a further source with its facts; pictures of the own source's splits ``held`` are left out of ``splits``."""
-    known = pictures_of(*(own[split] for split in held if split in own.splits))
-    collection, dropped = without(source, splits, known, own.name)
-    task = make_task(
-        collection,
-        rare=asked.rare,
-        reference=asked.reference,
-        rare_count=None,
-        order="first",
-        seed=request.seed,
-    )
-    return task, {**task_facts(collection, task), "dropped": dropped}
-
-
-def _external(
-    request: Request,
-    protocol: Sound,
-    design: str,
-    collection: Collection,
-    task: Task,
-    learnt: list[Pictures],
-) -> tuple[External | None, dict[str, Any] | None]:
-    """The test set from elsewhere, where one was asked for."""
-    if request.test is None:
-        return None, None
-    if design == "tuning":
-        raise InputError(
-            'design.kind = "tuning" chooses settings and reads no test image. Leave --test out, and give it to the study '
-            "that the settings are chosen for."
-        )
-    source = load(request.test, size=request.size, seed=request.seed)
-    if protocol.other is not None and protocol.other.source == request.test:
-        source, _ = keep_apart(source)  # arms learn from its training patients
-    if source.name == collection.name and Path(request.test).exists():
-        folder = Path(request.test).resolve().parent.name
-        source = replace(source, name=f"{folder}/{source.name}")  # two files of one name are told apart
-    return external_set(source, collection, task, learnt)
