@@ -33,7 +33,7 @@ from healthgan.statistics import Point, Verdict, exchange_rates
 from healthgan.statistics.comparison import compare_pairs, design_of
 from healthgan.statistics.cross_validation import compare_splits, mean_aurocs
 from healthgan.statistics.fold_arms import mean_aurocs_over_splits
-from healthgan.statistics.pairs import Pair
+from healthgan.statistics.pairs import Pair, answers_of
 from healthgan.statistics.simulation import Layout, Study, World, simulate
 from healthgan.statistics.simulation_splits import SET, Folding, simulate_splits
 from healthgan.statistics.verdicts import Headline, headline
@@ -57,8 +57,7 @@ def pairs_of(study: Study) -> list[Pair]:
 
 
 def answer_of(pairs: list[Pair]) -> Headline:
-    synthetic = [pair for pair in pairs if pair.kind == "synthetic"]
-    return headline([(pair.arm, pair.reference, pair.verdict) for pair in synthetic], "real")[0]
+    return headline(answers_of(pairs), "real")[0]
 
 
 def decided(pair: Pair) -> bool:
@@ -218,6 +217,9 @@ def plan(count: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
         "null, restless, G = 2, S = 2": lambda: null(RESTLESS, SMALL, count, [seed, 1]),
         "null, uneven arms, G = 2, S = 2": lambda: null(replace(RESTLESS, uneven=0.5), SMALL, few, [seed, 2]),
         "null, usual, G = 5, S = 10": lambda: null(USUAL, FULL, count, [seed, 3]),
+        "null, usual, one synthetic arm, G = 2, S = 2": lambda: null(
+            USUAL, replace(SMALL, synthetic=1), count, [seed, 14]
+        ),
         "power, usual, G = 2, S = 2": lambda: power(USUAL, SMALL, few, [seed, 4]),
         "power, restless, G = 2, S = 2": lambda: power(RESTLESS, SMALL, few, [seed, 5]),
         "power, usual, G = 5, S = 10": lambda: power(USUAL, FULL, max(few // 2, 4), [seed, 6]),

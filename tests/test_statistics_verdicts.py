@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from healthgan.statistics.verdicts import (
+    Answer,
     Headline,
     Needed,
     Variance,
@@ -54,11 +55,11 @@ def test_turning_the_difference_turns_the_verdict(middle, half, region) -> None:
     assert verdict(-(middle + half), -(middle - half), region) is turned[one]
 
 
-def answers(table: dict[str, list[Verdict]]) -> list[tuple[str, str, Verdict]]:
+def answers(table: dict[str, list[Verdict]], clear: bool = True) -> list[Answer]:
     """Rows are arms; columns are real, weighted, smote."""
     references = ("real", "weighted", "smote")
     return [
-        (arm, reference, what)
+        Answer(arm, reference, what, clear)
         for arm, row in table.items()
         for reference, what in zip(references, row, strict=True)
     ]
@@ -79,6 +80,14 @@ def answers(table: dict[str, list[Verdict]]) -> list[tuple[str, str, Verdict]]:
 )
 def test_headlines(table, expected, because) -> None:
     assert headline(answers(table), "real") == (expected, because)
+
+
+def test_one_of_several_references_must_be_clearly_better() -> None:
+    """Real images are named beforehand; any of the others may turn out to be the one that is better."""
+    table = {"a": [UNKNOWN, SAME, HURTS]}
+    assert headline(answers(table), "real") == (Headline.NOT_NEEDED, ("smote",))
+    assert headline(answers(table, clear=False), "real") == (Headline.UNKNOWN, ())
+    assert headline(answers({"a": [HURTS, SAME, HURTS]}, clear=False), "real")[0] is Headline.HURTS
 
 
 @given(st.lists(st.lists(st.sampled_from(Verdict), min_size=3, max_size=3), min_size=1, max_size=4))

@@ -11,7 +11,7 @@ from healthgan.errors import InputError
 from healthgan.statistics.calibration import ReliabilityBin, reliability, shift_to_prevalence
 from healthgan.statistics.comparison import MeanAuroc, compare_pairs, design_of, mean_aurocs
 from healthgan.statistics.measures import Measured, measure_arm, patient_weights
-from healthgan.statistics.pairs import Pair
+from healthgan.statistics.pairs import Pair, answers_of
 from healthgan.statistics.readers import Arm, Kind
 from healthgan.statistics.verdicts import Headline, headline
 from healthgan.statistics.words import FEW_SPLITS
@@ -184,7 +184,7 @@ def conclude(
 ) -> Comparison:
     """The headline, and the whole tree."""
     synthetic = [pair for pair in pairs if pair.kind == "synthetic"]
-    answer, because = headline([(pair.arm, pair.reference, pair.verdict) for pair in synthetic], real)
+    answer, because = headline(answers_of(pairs, level), real)
     with_real = [pair for pair in synthetic if pair.reference == real]
     return Comparison(
         design=design,

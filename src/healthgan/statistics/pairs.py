@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from healthgan.statistics.readers import Kind
 from healthgan.statistics.simultaneous import critical_values, t_quantile
-from healthgan.statistics.verdicts import Needed, Variance, Verdict, detectable, needed, verdict
+from healthgan.statistics.verdicts import Answer, Needed, Variance, Verdict, detectable, needed, verdict
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,26 @@ class Pair:
     needed: Needed | None
     detectable: float
     detectable_at_best: float
+
+
+def answers_of(pairs: Sequence[Pair], level: float = 0.95) -> list[Answer]:
+    """What a headline rests on: the synthetic arms against every reference arm.
+
+    Args:
+        pairs: of a study.
+        level: of its intervals.
+    """
+    synthetic = [pair for pair in pairs if pair.kind == "synthetic"]
+    tail = (1 - level) / 2 / max(1, len({pair.reference for pair in synthetic}))
+    return [
+        Answer(
+            pair.arm,
+            pair.reference,
+            pair.verdict,
+            clear=abs(pair.difference) > t_quantile(tail, pair.df) * pair.se,
+        )
+        for pair in synthetic
+    ]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +31,8 @@ class Headline(StrEnum):
     HURTS: every synthetic arm hurts against training on the real images only.
 
     NOT_NEEDED: every synthetic arm hurts against one and the same other reference arm: a recipe without
-    synthetic images is better.
+    synthetic images is better. As any of them may be that one, it must hold at the level over their number
+    (Bonferroni).
 
     NO_DIFFERENCE: no synthetic arm differs in practice from training on the real images only.
     """
@@ -61,8 +63,20 @@ def verdict(low: float, high: float, equivalence: float = 0.01) -> Verdict:
     return Verdict.HELPS if low > 0 else Verdict.UNKNOWN
 
 
-Answer = tuple[str, str, Verdict]
-"""Arm, reference, verdict."""
+class Answer(NamedTuple):
+    """What is known of a synthetic arm against a reference arm.
+
+    Attributes:
+        arm: its name.
+        reference: the other's.
+        verdict: on the difference.
+        clear: whether the difference is told from zero also at the level over the number of reference arms.
+    """
+
+    arm: str
+    reference: str
+    verdict: Verdict
+    clear: bool
 
 
 def headline(answers: Sequence[Answer], real: str) -> tuple[Headline, tuple[str, ...]]:
@@ -72,15 +86,21 @@ def headline(answers: Sequence[Answer], real: str) -> tuple[Headline, tuple[str,
         answers: of every synthetic arm against every reference arm.
         real: the reference arm that is trained on the real images only.
     """
-    arms = list(dict.fromkeys(arm for arm, _, _ in answers))
-    references = list(dict.fromkeys(reference for _, reference, _ in answers))
-    found = {(arm, reference): what for arm, reference, what in answers}
+    arms = list(dict.fromkeys(answer.arm for answer in answers))
+    references = list(dict.fromkeys(answer.reference for answer in answers))
+    found = {(answer.arm, answer.reference): answer.verdict for answer in answers}
+    clear = {(answer.arm, answer.reference) for answer in answers if answer.clear}
 
     def all_arms(reference: str, what: Verdict) -> bool:
         return bool(arms) and all(found.get((arm, reference)) == what for arm in arms)
 
     helping = [arm for arm in arms if all(found.get((arm, other)) == Verdict.HELPS for other in references)]
-    better = [reference for reference in references if all_arms(reference, Verdict.HURTS)]
+    better = [
+        reference
+        for reference in references
+        if all_arms(reference, Verdict.HURTS)
+        and (reference == real or all((arm, reference) in clear for arm in arms))
+    ]
     if helping:
         return Headline.HELPS, tuple(helping)
     if real in better:
