@@ -156,6 +156,24 @@ def test_the_second_question_without_its_arm(tmp_path) -> None:
     assert sections.onward(run, examine(run))["answer"].startswith("Not known: too few images")
 
 
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ({"both-25": 0.6, "scratch": -0.6}, "Yes: "),
+        ({"both-25": 0.6, "scratch": 2.0}, "Better than real images first, but worse than nothing first: "),
+        (
+            {"both-25": 0.6, "scratch": 0.6},
+            "Better than real images first, not shown to be better than nothing",
+        ),
+        ({"both-25": -0.6, "scratch": -2.0}, "No, it makes it worse: "),
+    ],
+)
+def test_the_second_question_counts_new_classifiers_too(tmp_path, gains, said) -> None:
+    run = read_run(FakeStudy(tmp_path / "run", protocol=sound(onward=ONWARD), gains=gains).folder.path)
+    answer = sections.onward(run, examine(run))["answer"]
+    assert answer.startswith(said), answer
+
+
 def test_answers_are_kept_for_equal_runs_only(tmp_path) -> None:
     folder = FakeStudy(tmp_path / "run").folder
     first = read_run(folder.path)

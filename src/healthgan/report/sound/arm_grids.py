@@ -8,6 +8,7 @@ from healthgan.report.grid import Cell, Column, Grid, difference, estimate, head
 from healthgan.report.sound.best import AgainstBest
 from healthgan.report.sound.checks import Check
 from healthgan.report.sound.elsewhere import Subgroup
+from healthgan.report.sound.plan import SCRATCH
 from healthgan.report.sound.rows import ORDER, Row
 from healthgan.report.sound.words import about, settles
 from healthgan.statistics.conclusion import ArmResult, Comparison
@@ -152,19 +153,24 @@ def subgroups_grid(
 
 def onward_grid(found: Comparison, rows: Sequence[Row]) -> Grid:
     """The second question: classifiers fine-tuned to other data, by what they learnt first."""
-    first = {"scratch": "nothing", "real": "real images"}
+    first = {SCRATCH: "nothing", found.real: "real images"}
     columns = [
         Column("first trained on"),
         Column("classifiers"),
         Column("AUROC"),
         Column("minus real images first"),
         Column("verdict on that", "left"),
+        Column("minus nothing first"),
+        Column("verdict on that", "left"),
     ]
+    pairs = {(pair.arm, pair.reference): pair for pair in found.pairs}
     cells = []
     for arm in found.arms:
         row = [Cell(first.get(arm.name, arm.name)), _fits(arm), auroc(arm)]
-        pair = None if arm.name == found.real else found.pair(arm.name, found.real)
-        cells.append([*row, *([Cell("–"), Cell("–")] if pair is None else [gap(pair), word(pair)])])
+        for reference in (found.real, SCRATCH):
+            pair = pairs.get((arm.name, reference))
+            row += [Cell("–"), Cell("–")] if pair is None else [gap(pair), word(pair)]
+        cells.append(row)
     return Grid("onward-arms", "The second question", columns, cells, csv=rows)
 
 

@@ -9,6 +9,7 @@ from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.elsewhere import Subgroup
 from healthgan.report.sound.examples import LABELS, SHOWN, examples
 from healthgan.report.sound.leads import fidelity_lead, privacy_lead
+from healthgan.report.sound.plan import SCRATCH
 from healthgan.report.sound.reading import SoundRun
 from healthgan.report.sound.telling import nearest
 from healthgan.report.sound.words import signed, span, worth, worths
@@ -119,16 +120,25 @@ def onward(run: SoundRun, answers: Answers) -> Row | None:
     said: Row = {"found": found, "synthetic": settings.synthetic}
     if settings.synthetic not in {arm.name for arm in found.arms}:
         return said | {"answer": f"Not known: too few images of '{settings.synthetic}' passed their filter."}
-    pair = found.pair(settings.synthetic, found.real)
-    claims = {
-        Verdict.HELPS: "Yes",
+    pairs = [found.pair(settings.synthetic, reference) for reference in (found.real, SCRATCH)]
+    told = [
+        f"against {first} first {signed(pair.difference)} in AUROC ({span(pair.low, pair.high)}; {pair.verdict})"
+        for first, pair in zip(("real images", "nothing"), pairs, strict=True)
+    ]
+    return said | {"answer": f"{_carried(*(pair.verdict for pair in pairs))}: {told[0]}, {told[1]}."}
+
+
+def _carried(real: Verdict, scratch: Verdict) -> str:
+    """The second question's claim, from what synthetic images do against real ones first, and against nothing first."""
+    if real is Verdict.HELPS:
+        return {
+            Verdict.HELPS: "Yes",
+            Verdict.HURTS: "Better than real images first, but worse than nothing first",
+        }.get(scratch, "Better than real images first, not shown to be better than nothing first")
+    return {
         Verdict.HURTS: "No, it makes it worse",
         Verdict.NO_DIFFERENCE: "No, it makes no practical difference",
-        Verdict.UNKNOWN: "Can't tell yet",
-    }
-    return said | {
-        "answer": f"{claims[pair.verdict]}: {signed(pair.difference)} in AUROC ({span(pair.low, pair.high)}).",
-    }
+    }.get(real, "Can't tell yet")
 
 
 def subgroups(answers: Answers) -> Row | None:
