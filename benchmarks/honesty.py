@@ -29,12 +29,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from healthgan.files import write_text
-from healthgan.statistics import Point, Verdict, exchange_rates
+from healthgan.statistics import Verdict, exchange_rates
 from healthgan.statistics.comparison import compare_pairs, design_of
 from healthgan.statistics.cross_validation import compare_splits, mean_aurocs
 from healthgan.statistics.fold_arms import mean_aurocs_over_splits
 from healthgan.statistics.pairs import Pair, answers_of
 from healthgan.statistics.simulation import Layout, Study, World, simulate
+from healthgan.statistics.simulation_curve import Pool, simulate_curve
 from healthgan.statistics.simulation_splits import SET, Folding, simulate_splits
 from healthgan.statistics.verdicts import Headline, headline
 
@@ -180,33 +181,18 @@ def cross_validation(folding: Folding, count: int, seed: list[int], world: World
     }
 
 
-def exchange(count: int, seed: list[int]) -> dict[str, Any]:
-    """Three draws at 25 to 400 images; spread falls from 0.015 with the square root; worth 30 real images."""
-    counts, worth, draws = np.array([25, 50, 100, 200, 400]), 30, 3
-
-    def curve(images: float) -> float:
-        return float(0.93 - 0.5 * images**-0.45)
-
+def exchange(pool: Pool, count: int, seed: list[int]) -> dict[str, Any]:
+    """Draws from one training set, which overlap, and all of it once; the worth that is true in it is to be held."""
     held = []
     for number in range(count):
-        rng = np.random.default_rng([*seed, number])
-        points = []
-        for images in counts:
-            together, alone, other = 0.0106 * np.sqrt(25 / images) * rng.standard_normal((3, draws))
-            points.append(
-                Point(
-                    int(images),
-                    curve(images) + together + alone,
-                    curve(images + worth) + together + other,
-                )
-            )
-        held.append(
-            [rate.low <= (worth if rate.beyond else np.inf) <= rate.high for rate in exchange_rates(points)]
-        )
+        points, truth = simulate_curve(pool, np.random.default_rng([*seed, number]))
+        rates = exchange_rates(points)
+        held.append([rate.low <= worth <= rate.high for rate, worth in zip(rates, truth, strict=True)])
     columns = list(zip(*held, strict=True))
     return {
-        f"at {images} images": share(list(column)) for images, column in zip(counts, columns, strict=True)
-    } | {"studies": count, "worth": worth, "draws": draws}
+        f"at {images} images": share(list(column))
+        for images, column in zip(pool.counts, columns, strict=True)
+    } | {"studies": count, **asdict(pool)}
 
 
 def plan(count: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -235,7 +221,8 @@ def plan(count: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
         "cross-validation, 50 positives, 3 folds, once": lambda: cross_validation(
             Folding(folds=3, repeats=1, training_sd=0.015), few, [seed, 13], LITTLE
         ),
-        "exchange rate": lambda: exchange(count, [seed, 10]),
+        "exchange rate": lambda: exchange(Pool(), count, [seed, 10]),
+        "exchange rate, 200 images": lambda: exchange(Pool(counts=(25, 50, 100, 200)), count, [seed, 15]),
     }
 
 

@@ -9,6 +9,7 @@ from scipy.optimize import isotonic_regression
 from healthgan.scores import auroc
 from healthgan.statistics import Arm, Cell, Exchange, Point, exchange_rates, points_of
 from healthgan.statistics.exchange import _monotone
+from healthgan.statistics.simulation_curve import Pool, simulate_curve
 
 COUNTS = (25, 50, 100, 200, 400)
 
@@ -120,6 +121,28 @@ def test_intervals_hold_the_known_worth() -> None:
         ]
     )
     assert held.mean(axis=0) == pytest.approx(np.full(4, 0.95), abs=4 * np.sqrt(0.05 * 0.95 / 400))
+
+
+def test_intervals_hold_the_worth_in_one_training_set() -> None:
+    """400 training sets: at each of four numbers in at least 95 %, less four standard errors."""
+    held = []
+    for seed in range(400):
+        points, truth = simulate_curve(Pool(), np.random.default_rng([9, seed]))
+        found = exchange_rates(points)
+        held.append([rate.low <= worth <= rate.high for rate, worth in zip(found, truth, strict=True)])
+    assert np.all(np.mean(held, axis=0)[:4] >= 0.95 - 4 * np.sqrt(0.05 * 0.95 / 400))
+
+
+def test_the_whole_set_s_trainings_decide_at_its_own_place_only() -> None:
+    found = []
+    for apart in (0.0, 0.01):
+        reference, synthetic = (np.linspace(-apart, apart, units) for units in (10, 4))
+        last = Point(400, curve(400) + reference, curve(400) - 0.002 + synthetic, whole=True)
+        found.append(exchange_rates([*exact(20, 0.001)[:-1], last]))
+    steady, wild = found
+    assert steady[0] == wild[0], "25 images and 20 more are far from the end"
+    assert steady[-1].high == 0
+    assert wild[-1].high == np.inf, "where trainings differ so much it may be better"
 
 
 def test_test_patients_widen_the_interval() -> None:

@@ -137,7 +137,7 @@ def test_a_draw_without_images_leaves_the_curve_only(tmp_path) -> None:
     answers = examine(run)
     assert {arm.name for arm in answers.main.arms} >= {"both-25"}
     assert [len(draws) for draws in answers.curve.draws["both-25"]] == [2, 3, 2]
-    assert [len(draws) for draws in answers.curve.draws["real"]] == [2, 3, 2]
+    assert [len(draws) for draws in answers.curve.draws["real"]] == [2, 3, 3]
     assert [caution.place for caution in cautions(run, answers) if "draws" in caution.title] == ["curve"]
 
 

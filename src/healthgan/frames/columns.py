@@ -58,7 +58,7 @@ SOUND: Mapping[str, Columns] = MappingProxyType(
         "curve": {
             "rare_images": "trained on",
             "arm": "name of the recipe",
-            "draw": "number of the draw; of the whole set, of a part of its classifiers",
+            "draw": "number of the draw; of the whole set, of a generator, or classifier where there are not several",
             "auroc": "0.5 is chance, 1 is best",
         },
         "images": {

@@ -17,17 +17,20 @@ SEED = 1955
 
 @dataclass(frozen=True)
 class Point:
-    """The draws of one number of real rare training images.
+    """What was reached with one number of real rare training images.
 
     Attributes:
         count: how many.
         reference: (D,) AUROC of the reference arm, one a draw of the images; two draws or more.
         synthetic: (D,) of the synthetic arm on the same draws.
+        whole: whether these are all images there are: no draws, but trainings on one set, two or more of either arm,
+            (D,) and (E,), which have nothing to do with each other.
     """
 
     count: int
     reference: NDArray[np.float64]
     synthetic: NDArray[np.float64]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,11 @@ def exchange_rates(
 
     The interval is a percentile bootstrap of the deviations of draws from their mean, reference and synthetic arm
     together; three draws are too few to stand alone, so the deviations of all numbers are pooled
-    (``_deviations``). Test patients move both arms and all points together; their covariance is added as normal
-    deviations.
+    (``_deviations``). The whole set is what draws are made from: the curve is about it, and there only trainings
+    vary. Test patients move both arms and all points together; their covariance is added as normal deviations.
 
     Args:
-        points: two or more, in order of increasing number.
+        points: two or more, in order of increasing number; the last may be the whole set.
         case_covariance: (2P, 2P) over test patients, of the reference means and then of the synthetic means; see
             ``points_of``. Without it the interval is about training images and trainings only.
         level: of the interval.
@@ -114,35 +117,52 @@ def exchange_rates(
 def _deviations(
     points: Sequence[Point], case_covariance: NDArray[np.float64] | None, level: float
 ) -> NDArray[np.float64]:
-    """(B, P, 2) by which the means of other draws, and on other test patients, might differ.
+    """(B, P, 2) by which the means of other draws and trainings, and on other test patients, might differ.
 
     Deviations from the mean of D draws are scaled by √(D/(D−1)), which makes their variance unbiased, divided by
     the spread that their number of images has on a trend, pooled, drawn, and multiplied back. They are widened
-    by what Student's t has over the normal distribution at the pooled degrees of freedom.
+    by what Student's t has over the normal distribution at the pooled degrees of freedom. Of the whole set, the means
+    of the arms' trainings vary, each by itself.
     """
     rng = np.random.default_rng(SEED)
+    drawn = [point for point in points if not point.whole]
+    assert all(not point.whole for point in points[:-1]), "the whole set is the last"
     kept = []
-    for point in points:
+    for point in drawn:
         both = np.stack([point.reference, point.synthetic], axis=1)
         assert len(both) > 1, "two draws or more of every number"
         kept.append((both - both.mean(axis=0)) * np.sqrt(len(both) / (len(both) - 1)))
-    scale = _spread([point.count for point in points], kept)
+    scale = _spread([point.count for point in drawn], kept)
     pool = np.concatenate([one / own for one, own in zip(kept, scale, strict=True)])
-    df = len(pool) - len(points)
-    widen = t_quantile((1 - level) / 2, df) / t_quantile((1 - level) / 2, np.inf)
-    found = np.stack(
-        [
-            widen * own * pool[rng.integers(len(pool), size=(RESAMPLES, len(one)))].mean(axis=1)
-            for one, own in zip(kept, scale, strict=True)
-        ],
-        axis=1,
-    )
+    widen = _widened(len(pool) - len(drawn), level)
+    parts = [
+        widen * own * pool[rng.integers(len(pool), size=(RESAMPLES, len(one)))].mean(axis=1)
+        for one, own in zip(kept, scale, strict=True)
+    ]
+    parts += [
+        np.stack([_of_trainings(values, level, rng) for values in (point.reference, point.synthetic)], axis=1)
+        for point in points
+        if point.whole
+    ]
+    found = np.stack(parts, axis=1)
     if case_covariance is not None:
         values, vectors = np.linalg.eigh(case_covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))
         cases = rng.standard_normal((RESAMPLES, len(values))) @ root.T
         found = found + cases.reshape(RESAMPLES, 2, len(points)).transpose(0, 2, 1)
     return found
+
+
+def _of_trainings(values: NDArray[np.float64], level: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(B,) by which the mean of other trainings on the same images might differ."""
+    assert len(values) > 1, "two trainings or more of the whole set"
+    se = values.std(ddof=1) / np.sqrt(len(values))
+    return np.asarray(_widened(len(values) - 1, level) * se * rng.standard_normal(RESAMPLES))
+
+
+def _widened(df: int, level: float) -> float:
+    """What Student's t has over the normal distribution at the ends of an interval."""
+    return t_quantile((1 - level) / 2, df) / t_quantile((1 - level) / 2, np.inf)
 
 
 def _spread(counts: Sequence[int], kept: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -191,17 +211,17 @@ def _worth(
 
 @dataclass(frozen=True)
 class Cell:
-    """One draw of rare training images.
+    """One draw of rare training images, or all of them.
 
     Attributes:
         count: how many.
-        draw: its number among the draws of as many.
+        draw: its number among the draws of as many; None for all there are.
         reference: classifiers of the reference arm.
         synthetic: classifiers of the synthetic arm.
     """
 
     count: int
-    draw: int
+    draw: int | None
     reference: Arm
     synthetic: Arm
 
@@ -212,7 +232,7 @@ def points_of(
     """Points of a learning curve from predictions of one test set, and their case covariance.
 
     Args:
-        cells: two draws or more of every number.
+        cells: two draws or more of every number, and perhaps the whole set with two trainings or more of either arm.
         labels: (N,) 0 or 1, of the test images.
         patients: (N,) equal for images of one patient.
 
@@ -220,14 +240,27 @@ def points_of(
         The points in order, and the covariance (2P, 2P) for ``exchange_rates``.
     """
     counts = sorted({cell.count for cell in cells})
-    arms = []
+    arms, wholes = [], [any(cell.draw is None for cell in cells if cell.count == count) for count in counts]
     for which in ("reference", "synthetic"):
-        for count in counts:
+        for count, whole in zip(counts, wholes, strict=True):
             chosen = [cell for cell in cells if cell.count == count]
             parts = [cell.reference if which == "reference" else cell.synthetic for cell in chosen]
-            draws = np.repeat([cell.draw for cell in chosen], [len(part.scores) for part in parts])
-            arms.append(Arm(f"{which}-{count}", "control", np.concatenate([p.scores for p in parts]), draws))
+            if whole:
+                assert len(parts) == 1, "the whole set is there once"
+                units = trainings_of(parts[0])
+            else:
+                units = np.repeat([cell.draw for cell in chosen], [len(part.scores) for part in parts])
+            arms.append(Arm(f"{which}-{count}", "control", np.concatenate([p.scores for p in parts]), units))
     design = design_of(arms, labels, patients)
     means = [unit.influence.auroc for unit in design.units]
-    points = [Point(count, means[number], means[number + len(counts)]) for number, count in enumerate(counts)]
+    points = [
+        Point(count, means[number], means[number + len(counts)], whole)
+        for number, (count, whole) in enumerate(zip(counts, wholes, strict=True))
+    ]
     return points, design.cases.total
+
+
+def trainings_of(arm: Arm) -> NDArray[np.int64]:
+    """(F,) which independent training each classifier belongs to: its generator, or itself where there are not several."""
+    several = arm.generators is not None and arm.generators > 1
+    return arm.unit if several else np.arange(len(arm.scores))

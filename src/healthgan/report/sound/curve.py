@@ -1,6 +1,7 @@
 """The learning curve of a sound study, and what its synthetic images were worth in real ones."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from healthgan.report.sound.plan import arms_of
 from healthgan.report.sound.reading import SoundRun
 from healthgan.scores import auroc
-from healthgan.statistics.exchange import Cell, Exchange, exchange_rates, points_of
+from healthgan.statistics.exchange import Cell, Exchange, exchange_rates, points_of, trainings_of
 from healthgan.statistics.readers import Arm
 
 
@@ -20,8 +21,9 @@ class LearningCurve:
         reference: the arm without synthetic images that the rate is told in.
         synthetic: the arm with them.
         counts: rare training images, rising; the last is all of them.
-        draws: arm → one array a count, the AUROC of each draw in which all arms could be trained; of the whole set,
-            of parts of its classifiers.
+        draws: arm → one array a count, the AUROC of each draw in which all arms could be trained; of the whole set, of
+            each of its generators, or classifiers where there are not several.
+        whole: the count that is all of them.
         rates: reference arm → what synthetic images were worth at each count.
     """
 
@@ -29,6 +31,7 @@ class LearningCurve:
     synthetic: str
     counts: tuple[int, ...]
     draws: dict[str, list[NDArray[np.float64]]]
+    whole: int
     rates: dict[str, list[Exchange]]
 
     def at(self, count: int, reference: str | None = None) -> Exchange:
@@ -44,14 +47,15 @@ def learning_curve(run: SoundRun) -> LearningCurve | None:
     main = run.main_cells[0]
     names = [name for name in arms_of(run.protocol, cells[0], run.arms) if run.trained(main, name)]
     truth = run.tested(main)
-    arms = {name: _parts(run, name) for name in names}  # (count, draw) → classifiers
+    arms = {name: _places(run, name) for name in names}
     shared = set.intersection(*(set(found) for found in arms.values()))
-    every = sorted({count for count, _ in shared})
-    counts = tuple(count for count in every if sum(place[0] == count for place in shared) > 1)
+    counts = tuple(sorted({count for count, _ in shared if _enough(count, shared, arms)}))
+    places = sorted(
+        (place for place in shared if place[0] in counts), key=lambda place: (place[0], place[1] or 0)
+    )
     draws = {
         name: [
-            _means(truth.label, [found[place] for place in sorted(shared) if place[0] == count])
-            for count in counts
+            _means(truth.label, [found[place] for place in places if place[0] == count]) for count in counts
         ]
         for name, found in arms.items()
     }
@@ -60,50 +64,40 @@ def learning_curve(run: SoundRun) -> LearningCurve | None:
         for reference in dict.fromkeys((settings.reference, "real")):
             if reference in names:
                 paired = [
-                    Cell(*place, arms[reference][place], arms[settings.synthetic][place])
-                    for place in sorted(shared)
-                    if place[0] in counts
+                    Cell(*place, arms[reference][place], arms[settings.synthetic][place]) for place in places
                 ]
                 rates[reference] = exchange_rates(*points_of(paired, truth.label, truth.patient))
-    return LearningCurve(settings.reference, settings.synthetic, counts, draws, rates)
+    return LearningCurve(
+        settings.reference, settings.synthetic, counts, draws, int(run.asked["rare_images"]), rates
+    )
 
 
-def _parts(run: SoundRun, name: str) -> dict[tuple[int, int], Arm]:
-    """(count, draw) → the arm's classifiers there. The whole set is there once: its classifiers stand in for draws."""
-    found = {
+Place = tuple[int, int | None]
+"""Rare training images, and the number of the draw; None for all there are."""
+
+
+def _places(run: SoundRun, name: str) -> dict[Place, Arm]:
+    """The arm's classifiers, wherever it could be trained."""
+    found: dict[Place, Arm] = {
         (int(cell["rare_count"]), int(cell["draw"])): run.arm(cell, name)
         for cell in run.cells
         if cell["kind"] == "curve" and run.trained(cell, name)
     }
-    whole = run.arm(run.main_cells[0], name)
-    units = (
-        whole.generator
-        if whole.generator is not None and len(np.unique(whole.generator)) > 1
-        else np.arange(len(whole.scores))
-    )
-    number = np.unique(units, return_inverse=True)[1] % _most(run)
-    for draw in np.unique(number):
-        found[int(run.asked["rare_images"]), int(draw)] = _some(whole, number == draw)
+    found[int(run.asked["rare_images"]), None] = run.arm(run.main_cells[0], name)
     return found
 
 
-def _most(run: SoundRun) -> int:
-    """Parts into which the classifiers of the whole set are divided, the same for all arms."""
-    assert run.protocol.curve is not None
-    design = run.protocol.design
-    units = design.generators if design.generators > 1 and not run.brought else design.seeds
-    return max(1, min(run.protocol.curve.draws, units, design.reference_seeds))
-
-
-def _some(arm: Arm, chosen: NDArray[np.bool_]) -> Arm:
-    return replace(
-        arm,
-        scores=arm.scores[chosen],
-        generator=None if arm.generator is None else arm.generator[chosen],
-        validation=None,
-    )
+def _enough(count: int, shared: set[Place], arms: Mapping[str, Mapping[Place, Arm]]) -> bool:
+    """Whether something varies: two draws, or of the whole set two trainings of every arm."""
+    if (count, None) in shared:
+        return all(len(np.unique(trainings_of(found[count, None]))) > 1 for found in arms.values())
+    return sum(place[0] == count for place in shared) > 1
 
 
 def _means(label: NDArray[np.int64], arms: list[Arm]) -> NDArray[np.float64]:
-    """(D,) mean AUROC of each draw's classifiers."""
-    return np.array([np.mean([auroc(label, scores) for scores in arm.scores]) for arm in arms])
+    """(D,) mean AUROC of each draw's classifiers; of one arm, of each of its trainings."""
+    single = [np.array([auroc(label, scores) for scores in arm.scores]) for arm in arms]
+    if len(arms) > 1:
+        return np.array([values.mean() for values in single])
+    units = trainings_of(arms[0])
+    return np.array([single[0][units == unit].mean() for unit in np.unique(units)])

@@ -50,7 +50,8 @@ def draws_grid(found: LearningCurve, rows: Sequence[Row]) -> Grid:
         row = [Cell(f"{count:,}", value=float(count))]
         for curve in found.draws.values():
             draws = curve[place]
-            spread = f"{draws.min():.3f} to {draws.max():.3f}, {len(draws)} draws"
+            what = "trainings" if count == found.whole else "draws"
+            spread = f"{draws.min():.3f} to {draws.max():.3f}, {len(draws)} {what}"
             row.append(Cell(f"{draws.mean():.3f}", spread, float(draws.mean())))
         cells.append(row)
     return Grid("curve", "The learning curve", columns, cells, csv=rows)

@@ -126,7 +126,7 @@ def forest_rows(found: Comparison) -> list[Row]:
 
 
 def curve_rows(found: LearningCurve) -> list[Row]:
-    """One row a draw; of the whole set, one a part of its classifiers."""
+    """One row a draw; of the whole set, one a generator, or classifier where there are not several."""
     return [
         {"rare_images": count, "arm": arm, "draw": number, "auroc": _short(float(value))}
         for arm, curve in found.draws.items()
