@@ -30,7 +30,14 @@ from healthgan.run import Record
 from healthgan.sources.phantom import Counts, phantom
 
 KEPT = 50
-CURVE = {"counts": [25, 50, 100], "draws": 5, "reference": "real", "synthetic": "synthetic-50", "seeds": 3}
+CURVE = {
+    "counts": [25, 50, 100],
+    "draws": 5,
+    "reference": "real",
+    "synthetic": "synthetic-50",
+    "seeds": 3,
+    "independent": True,
+}
 
 
 def settings(arms: dict[str, list[str]], **changes: object) -> Sound:

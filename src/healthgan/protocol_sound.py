@@ -189,6 +189,8 @@ class Curve(Settings):
         reference: the arm without synthetic images that others are held against.
         synthetic: the arm with them.
         seeds: classifiers a draw and arm.
+        independent: whether synthetic images that are brought were made from none of the source's images; where they
+            were made from its training images, no curve can be had of them.
     """
 
     counts: tuple[Annotated[int, Field(ge=20)], ...]
@@ -196,6 +198,7 @@ class Curve(Settings):
     reference: str
     synthetic: str
     seeds: Times
+    independent: bool = False
 
     @field_validator("counts", mode="before")
     @classmethod

@@ -1,7 +1,7 @@
 """One rare class against a reference, in every split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -111,7 +111,7 @@ def make_task(
         _need_some(
             collection.name, split, {rare_name: len(rares[split]), reference_name: len(references[split])}
         )
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    rng = _draws(seed)
     if rare_count is not None:
         rares["train"] = _shrink(rares["train"], rare_count, rare_name, rng)
     if order == "random":
@@ -119,6 +119,16 @@ def make_task(
             split: members.take(rng.permutation(len(members))) for split, members in references.items()
         }
     return Task(collection.name, rare_name, reference_name, rares, references)
+
+
+def with_fewer(task: Task, count: int, seed: int) -> Task:
+    """The task with so many of its rare training images, whole patients first, drawn by the seed as ``make_task`` does.
+
+    Raises:
+        InputError: it has fewer.
+    """
+    kept = _shrink(task.rares["train"], count, task.rare, _draws(seed))
+    return replace(task, rares={**task.rares, "train": kept})
 
 
 def class_pair(collection: Collection, rare: str | None, reference: str | None) -> tuple[str, str]:
@@ -224,6 +234,10 @@ def _need_some(source: str, split: Split, counts: dict[str, int]) -> None:
                 f"'{source}' has no image of '{name}' in its {split} split. Choose another class, or another split "
                 "of the images."
             )
+
+
+def _draws(seed: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
 
 
 def _shrink(members: Members, count: int, name: str, rng: np.random.Generator) -> Members:

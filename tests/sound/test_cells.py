@@ -108,6 +108,18 @@ def test_draws_of_the_learning_curve_differ_and_keep_the_test_split(collection: 
     assert len({task.references["train"].pixels.tobytes() for task in tasks}) == 1
 
 
+def test_draws_of_the_learning_curve_are_of_the_images_that_a_study_keeps(collection: Collection) -> None:
+    kept = replace(CLASSES, rare_count=20)
+    main = cell_task(collection, kept, DESIGN, Cell("main", "main", 20)).rares["train"]
+    drawn = [
+        cell_task(collection, kept, DESIGN, Cell(f"n0010-{draw}", "curve", 10, draw=draw)).rares["train"]
+        for draw in range(3)
+    ]
+    assert len(main) == 20
+    assert all(len(members) == 10 and set(members.image) <= set(main.image) for members in drawn)
+    assert len({tuple(members.image) for members in drawn}) > 1
+
+
 def test_held_back_images_are_of_patients_that_training_does_not_know(collection: Collection) -> None:
     cell = Cell("main", "main", 10)
     task = cell_task(collection, CLASSES, DESIGN, cell)

@@ -18,7 +18,7 @@ from healthgan.sound.cells import external_members, fold_patients
 from healthgan.sound.prepare import SoundStudy, prepare_sound
 from healthgan.sources.phantom import Counts, phantom
 from healthgan.splits import Pictures
-from healthgan.statistics.words import NO_CURVE
+from healthgan.statistics.words import BROUGHT_CURVE, NO_CURVE
 
 COUNTS: dict[Split, Counts] = {"train": Counts(120, 60), "val": Counts(30, 12), "test": Counts(60, 30)}
 
@@ -289,6 +289,22 @@ def test_a_learning_curve_that_can_t_be_had_is_said(monkeypatch: pytest.MonkeyPa
     assert NO_CURVE in prepared(monkeypatch, protocol, rare_count=25).warnings
     unsplit = replace(here(), splits={"train": here()["train"]})
     assert NO_CURVE in prepared(monkeypatch, protocol, unsplit).warnings
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_brought_images_have_a_learning_curve_only_where_they_are_independent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, independent: bool
+) -> None:
+    """Made from all training images, they would teach at 25 real ones what all of them taught."""
+    made = phantom(size=16, seed=9, counts=COUNTS)["train"]
+    np.savez(tmp_path / "made.npz", images=made.pixels[made.members("cardiomegaly")])
+    curve = Curve(
+        counts=(25,), draws=3, reference="smote", synthetic="synthetic-25", seeds=2, independent=independent
+    )
+    protocol = small().model_copy(update={"curve": curve})
+    study = prepared(monkeypatch, protocol, synthetic=str(tmp_path / "made.npz"))
+    assert sum(cell.kind == "curve" for cell in study.cells) == (3 if independent else 0)
+    assert (BROUGHT_CURVE in study.warnings) == (not independent)
 
 
 def test_a_class_that_the_test_source_lacks_is_said_of_that_source() -> None:

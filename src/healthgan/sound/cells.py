@@ -13,7 +13,7 @@ from healthgan.errors import InputError
 from healthgan.images import SPLITS, Collection, ImageSet, Split
 from healthgan.protocol_sound import Curve, Design
 from healthgan.splits import stratified_folds, together
-from healthgan.task import REST, Members, Task, make_task
+from healthgan.task import REST, Members, Task, make_task, with_fewer
 
 VALIDATION_FOLDS = 8
 """In a cross-validation, one in so many of the images outside the test fold is held out for validation."""
@@ -89,26 +89,32 @@ def plan_cells(
 def cell_task(collection: Collection, classes: Classes, design: Design, cell: Cell) -> Task:
     """The images of a cell; the same call gives the same images.
 
+    A draw of the learning curve is taken from the rare images that the study keeps: its curve is about them.
+
     Args:
         collection: in three splits, or in ``train`` alone for a cross-validation.
         classes: which task.
         design: of the study.
         cell: one of ``plan_cells``.
     """
-    seed = classes.seed if cell.draw is None else draw_seed(classes.seed, cell.draw)
     if cell.kind == "fold":
         assert cell.repeat is not None
         assert cell.fold is not None
         parts = _fold_parts(collection, classes, design.folds, cell.repeat, cell.fold)
         collection = _taken(_numbered(collection), parts)
-    return make_task(
+    task = make_task(
         collection,
         rare=classes.rare,
         reference=classes.reference,
-        rare_count=cell.rare_count,
+        rare_count=classes.rare_count if cell.kind == "curve" else cell.rare_count,
         order="first",
-        seed=seed,
+        seed=classes.seed,
     )
+    if cell.kind != "curve":
+        return task
+    assert cell.draw is not None
+    assert cell.rare_count is not None
+    return with_fewer(task, cell.rare_count, draw_seed(classes.seed, cell.draw))
 
 
 def _numbered(collection: Collection) -> Collection:
@@ -202,7 +208,7 @@ def held_back(
     collection: Collection, task: Task, cell: Cell, classes: Classes, design: Design
 ) -> Members | None:
     """Rare training images that a cell leaves out because of its rare count; none of a patient whom it trains on."""
-    if cell.rare_count is None or cell.kind == "onward":
+    if cell.rare_count is None or cell.kind in ("curve", "onward"):
         return None
     everything = cell_task(collection, classes, design, replace(cell, rare_count=None))
     rares = everything.rares["train"]

@@ -27,7 +27,7 @@ from healthgan.sound.feasible import check_cells
 from healthgan.sound.plan import ONWARD, plan_jobs
 from healthgan.sources import load
 from healthgan.splits import in_splits, keep_apart
-from healthgan.statistics.words import FEW_SPLITS, NO_CURVE, few_splits_sentence
+from healthgan.statistics.words import FEW_SPLITS, few_splits_sentence, no_curve_sentence
 from healthgan.task import Members, Task, check_rare, class_pair
 
 
@@ -73,8 +73,13 @@ class SoundStudy:
         brought: list[str] = self.facts.get("synthetic", {}).get("warnings", [])
         splits = sum(cell.kind == "fold" for cell in self.cells)
         few = [few_splits_sentence(splits)] if 0 < splits < FEW_SPLITS else []
-        curve = self.protocol.curve is None or any(cell.kind == "curve" for cell in self.cells)
-        return [*brought, *few, *([] if curve else [NO_CURVE])]
+        return [*brought, *few, *self._no_curve()]
+
+    def _no_curve(self) -> list[str]:
+        curve = self.protocol.curve
+        if curve is None or any(cell.kind == "curve" for cell in self.cells):
+            return []
+        return [no_curve_sentence(brought=self.brought is not None, independent=curve.independent)]
 
 
 def prepare_sound(request: Request, protocol: Sound, images: Collection | None = None) -> SoundStudy:
@@ -98,7 +103,10 @@ def prepare_sound(request: Request, protocol: Sound, images: Collection | None =
     task = cell_task(collection, classes, protocol.design, first)
     check_rare(task)
     _try_network(protocol, task)
-    cells = plan_cells(protocol.design, design, protocol.curve, rare_count, len(task.rares["train"]))
+    curve = protocol.curve
+    if curve is not None and request.synthetic is not None and not curve.independent:
+        curve = None  # as all training images taught the generator, or may have
+    cells = plan_cells(protocol.design, design, curve, rare_count, len(task.rares["train"]))
     facts: dict[str, Any] = {"key": "task", "kind": "task"}
     facts["main"] = task_facts(_first(collection, classes, protocol, first), task)
     facts["main"]["digest"] = collection_digest(collection)

@@ -19,6 +19,24 @@ NO_CURVE = (
 """Of a protocol that has one where none can be made."""
 
 
+BROUGHT_CURVE = (
+    "The learning curve is left out: synthetic images that are brought teach what they were made from, so that with fewer "
+    "real images they would seem to be worth those that are missing. Where none of this source's images went into them, "
+    "say so (curve.independent = true in a protocol of your own)."
+)
+"""Of a protocol that has one where synthetic images are brought."""
+
+
+def no_curve_sentence(*, brought: bool, independent: bool) -> str:
+    """Why a learning curve that was asked for is left out.
+
+    Args:
+        brought: whether synthetic images are brought.
+        independent: whether they are said to be made from none of the source's images.
+    """
+    return BROUGHT_CURVE if brought and not independent else NO_CURVE
+
+
 def few_splits_sentence(splits: int) -> str:
     """Why a cross-validation of few splits settles little, and what to do."""
     wider = t_quantile(0.025, splits - 1) / t_quantile(0.025, float("inf"))

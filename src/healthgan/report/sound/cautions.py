@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from healthgan.report import brought
 from healthgan.report.sound.comparison import Answers
 from healthgan.report.sound.reading import SoundRun
-from healthgan.statistics.words import NO_CURVE, few_splits_sentence
+from healthgan.statistics.words import few_splits_sentence, no_curve_sentence
 from healthgan.terminal import plain
 
 ANSWER_STEPS = 2000
@@ -102,8 +102,10 @@ def _left_out(run: SoundRun) -> Iterator[Caution]:
     if run.left_out:
         reasons = "; ".join(f"{arm}: {plain(reason).rstrip('.')}" for arm, reason in run.left_out.items())
         yield Caution("Arms were left out", f"{reasons}.")
-    if run.protocol.curve is not None and run.cells and all(cell["kind"] != "curve" for cell in run.cells):
-        yield Caution("There is no learning curve", NO_CURVE)
+    curve = run.protocol.curve
+    if curve is not None and run.cells and all(cell["kind"] != "curve" for cell in run.cells):
+        why = no_curve_sentence(brought=run.brought, independent=curve.independent)
+        yield Caution("There is no learning curve", why)
     main = {cell["name"] for cell in run.main_cells}
     draws = {
         record["cell"]: plain(record["skipped"])
