@@ -159,9 +159,9 @@ def onward_grid(found: Comparison, rows: Sequence[Row]) -> Grid:
         Column("classifiers"),
         Column("AUROC"),
         Column("minus real images first"),
-        Column("verdict on that", "left"),
+        Column("verdict against these", "left"),
         Column("minus nothing first"),
-        Column("verdict on that", "left"),
+        Column("verdict against that", "left"),
     ]
     pairs = {(pair.arm, pair.reference): pair for pair in found.pairs}
     cells = []
