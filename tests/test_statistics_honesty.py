@@ -139,7 +139,7 @@ def test_the_benchmark_runs(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", [str(BENCHMARK), "--studies", "4", "--json", str(out)])
     runpy.run_path(str(BENCHMARK), run_name="__main__")
     found = json.loads(out.read_text())["found"]
-    assert len(found) == 14
+    assert len(found) == 16
     assert "processor seconds" in capsys.readouterr().out
     left = dict(list(found.items())[:-1])
     out.write_text(json.dumps(json.loads(out.read_text()) | {"found": left}))
