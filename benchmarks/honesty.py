@@ -239,7 +239,7 @@ def show(title: str, found: dict[str, Any], indent: int = 0) -> None:
             print(f"{lead}{name:50s} {100 * value['share']:5.1f} %  ± {100 * value['standard error']:.1f}")
         elif isinstance(value, dict):
             show(name, value, indent + 1)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and isinstance(value[0], dict):
             for entry in value:
                 show(f"{name}:", entry, indent + 1)
         else:
