@@ -11,7 +11,9 @@ from pathlib import Path
 
 from healthgan.report import build
 from healthgan.report.reading import read_run
+from healthgan.report.sound.comparison import examine
 from healthgan.report.sound.reading import SoundRun
+from healthgan.report.sound.telling import hardest
 from healthgan.report.tables import summary
 
 Row = dict[str, str]
@@ -35,7 +37,8 @@ def page(run: Path) -> str:
     read = read_run(run)
     assert isinstance(read, SoundRun), f"{run} is no sound study"
     build(run)
-    found = summary(run)
+    found, compared = summary(run), examine(read).main
+    assert compared is not None, f"{run} is not finished"
     arms, pairs = rows(run / "tables" / "arms.csv"), rows(run / "tables" / "differences.csv")
     references = [arm["arm"] for arm in arms if arm["kind"] == "reference" and arm["unsteady"] != "True"]
     lines = [f"## {found['source']}, {found['rare']}, {read.asked['rare_images']} training images", ""]
@@ -49,7 +52,8 @@ def page(run: Path) -> str:
         own = [pair for pair in pairs if pair["arm"] == arm["arm"]]
         to_real = next((pair for pair in own if pair["reference"] == "real"), None)
         against = [pair for pair in own if pair["reference"] in references]
-        hardest = min(against, key=lambda pair: float(pair["low"])) if len(against) > 1 else None
+        least = hardest(compared, arm["arm"]).reference if len(against) > 1 else None
+        hard = next((pair for pair in against if pair["reference"] == least), None)
         cells = [
             arm["arm"],
             arm["classifiers"],
@@ -57,7 +61,7 @@ def page(run: Path) -> str:
             between(arm, "auroc_low", "auroc_high"),
             "" if to_real is None else signed(to_real),
             "" if to_real is None else to_real["verdict"],
-            "" if hardest is None else f"{hardest['reference']}: {signed(hardest)}",
+            "" if hard is None else f"{hard['reference']}: {signed(hard)}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     seconds = sum(record.get("time_seconds", 0) for record in read.records.values())
