@@ -218,7 +218,7 @@ def check_outputs(
     try:
         with torch.no_grad():
             found = network(torch.zeros(2, channels, *size, device=device))
-    except Exception as error:
+    except Exception as error:  # the user's own code: it may raise anything
         raise InputError(
             f"The network '{name}' fails on images of {channels} × {size[0]} × {size[1]} (channels, height, width): "
             f"{_first_line(error)}. Mend it, or take another size (--size)."
@@ -242,7 +242,7 @@ def _imported(name: str, channels: int, size: tuple[int, int], outputs: int) -> 
         )
     try:
         factory: Any = importlib.import_module(path)
-    except Exception as error:
+    except Exception as error:  # the user's own code: it may raise anything
         raise InputError(
             f"The module '{path}' of the network '{name}' can't be imported: {_first_line(error)}. Install it, or put its "
             "folder into PYTHONPATH."
@@ -256,7 +256,7 @@ def _imported(name: str, channels: int, size: tuple[int, int], outputs: int) -> 
         )
     try:
         module = factory(channels, size, outputs)
-    except Exception as error:
+    except Exception as error:  # the user's own code: it may raise anything
         raise InputError(
             f"'{name}' fails when it is called with ({channels}, {size}, {outputs}): {_first_line(error)}. Mend it; it must "
             "take (channels, size, outputs) and give an nn.Module."
